@@ -1,0 +1,70 @@
+// Package build defines how a function's source becomes an artefact. It holds
+// the contract only: where sources come from, how each language is built and
+// where artefacts are kept are in the folders below.
+package build
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/myelin-run/myelin/function"
+)
+
+// Source is a function as its author left it.
+type Source struct {
+	Config function.Config // complete: function.yaml, inline block, command line merged; runtime known
+	Dir    string          // staged copy of the sources; the builder may write to it
+}
+
+// Artefact is a built function in the local store: a directory that a platform
+// can run and that never changes.
+type Artefact struct {
+	Digest string          `json:"digest"` // sha256 over source, configuration, toolchain and dependencies
+	Dir    string          `json:"-"`      // absolute path
+	Config function.Config `json:"config"` // what it was built with; the platform writes processor.yaml from it
+	// Command starts the processor; relative paths are relative to Dir. Empty:
+	// the platform's generic processor runs it.
+	Command []string `json:"command,omitempty"`
+	Runtime string   `json:"runtime"`
+}
+
+// Builder turns a source into files of an artefact, for one runtime.
+type Builder interface {
+	// Build writes the artefact's files into out, an empty directory, and
+	// says how to start it. It reports progress to log, a line at a time.
+	// A mistake of the user's is an [*Error].
+	Build(ctx context.Context, src Source, out string, log io.Writer) (Result, error)
+	// Inputs names everything beside source and configuration that decides
+	// the outcome (toolchain version, flags), for the digest. It is cheap.
+	Inputs(ctx context.Context, src Source) ([]string, error)
+}
+
+// Collector is implemented by builders that keep things between builds.
+// Collect removes what was not used for long. It may be called while builds run.
+type Collector interface{ Collect() error }
+
+// Result is what a Builder made.
+type Result struct {
+	Command []string // see Artefact.Command
+}
+
+// Error is a mistake in what the user gave, with the place if there is one.
+type Error struct {
+	File   string // relative to the source directory
+	Line   int
+	Column int
+	Text   string // the source line, "" if unknown
+	Msg    string
+	Output string // what the tool printed
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.File != "" && e.Line > 0:
+		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg)
+	case e.File != "":
+		return fmt.Sprintf("%s: %s", e.File, e.Msg)
+	}
+	return e.Msg
+}

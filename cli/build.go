@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/image"
+	"github.com/myelin-run/myelin/build/pipeline"
+	"github.com/myelin-run/myelin/cli/spec"
+	"github.com/myelin-run/myelin/cli/terminal"
+)
+
+// built is the answer of `myelin build -o json`.
+type built struct {
+	Name    string   `json:"name"`
+	Runtime string   `json:"runtime"`
+	Digest  string   `json:"digest"`
+	Dir     string   `json:"dir"`
+	Command []string `json:"command,omitempty"`
+	Cached  bool     `json:"cached"`
+	// Image is the digest of the image that was made, if one was.
+	Image string `json:"image,omitempty"`
+}
+
+func (a *app) buildCommand() *cobra.Command {
+	var out, base string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "build PATH",
+		Aliases: []string{"bu"},
+		Short:   "Build a function to an artefact, without a control plane",
+		Long: "Builds what is at PATH (a file, a directory, an archive or a URL) into the artefact store of the\n" +
+			"data directory and prints the artefact's digest. Unchanged sources are not built again.\n" +
+			"An image needs no container engine: it is the base with layers of the function on it.",
+		Example: "  myelin build hello.py\n  myelin build ./hello -o out      # a Go function: out/hello serves by itself\n" +
+			"  myelin build ./hello -o tar:hello.tar && docker load -i hello.tar\n" +
+			"  myelin build hello.py --base oci:python -o image:registry.example.com/hello:1",
+	}
+	f := spec.AddBuild(c.Flags())
+	f.AddForeign()
+	c.Flags().StringVarP(&out, "output", "o", "", "`place` of the result: a directory for the artefact; oci:DIR, tar:FILE or image:NAME for an image of it")
+	c.Flags().StringVar(&base, "base", "", "`image` that the function's stands on: a name in a registry, oci:DIR or tar:FILE (default scratch, for Go and C)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	_ = c.RegisterFlagCompletionFunc("runtime", completeRuntimes(a)) // the flag is there
+	c.Args = atMostOne
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		r, err := request(f, withoutNoun(args))
+		if err != nil {
+			return err
+		}
+		return a.build(r, output{out, base}, asJSON)
+	}
+	return c
+}
+
+// output is where the result of a build goes, and what it stands on.
+type output struct{ place, base string }
+
+func (o output) isImage() bool { return image.IsPlace(o.place) }
+
+func (a *app) build(r pipeline.Request, o output, asJSON bool) error {
+	if o.base != "" && !o.isImage() {
+		return usage("--base is of images: say -o oci:DIR, -o tar:FILE or -o image:NAME with it")
+	}
+	out := o.place
+	if out != "" && !o.isImage() && exists(out) && !emptyDir(out) {
+		return fail(exitConflict, fmt.Errorf("%s is there already and not an empty directory", out), "give another directory, or remove it")
+	}
+	art, cached, err := a.makeArtefact(r)
+	if err != nil {
+		return err
+	}
+	b := built{Name: art.Config.Metadata.Name, Runtime: art.Runtime, Digest: art.Digest, Dir: art.Dir, Command: art.Command, Cached: cached}
+	switch {
+	case o.isImage():
+		if b.Image, err = a.makeImage(art, o.base, out); err != nil {
+			return err
+		}
+	case out != "":
+		if err := export(art.Dir, out); err != nil {
+			return fmt.Errorf("copy artefact: %w", err)
+		}
+		b.Dir = out
+	}
+	if asJSON {
+		return a.writeJSON(b)
+	}
+	if b.Image != "" {
+		fmt.Fprintln(a.term.Out, b.Image)
+		return nil
+	}
+	fmt.Fprintln(a.term.Out, art.Digest)
+	if out != "" && len(art.Command) > 0 {
+		fmt.Fprintf(a.term.Err, "it serves by itself: %s\n", filepath.Join(out, art.Command[0]))
+	}
+	return nil
+}
+
+// makeArtefact builds and shows how it goes.
+func (a *app) makeArtefact(r pipeline.Request) (build.Artefact, bool, error) {
+	pl, err := a.pipeline()
+	if err != nil {
+		return build.Artefact{}, false, err
+	}
+	p := a.term.Progress()
+	defer p.Close()
+	p.Step("build " + r.Path)
+	log, done := a.buildLog(p)
+	art, cached, err := pl.Build(a.ctx, r, log)
+	done()
+	if err != nil {
+		return art, cached, place(err, r.Path)
+	}
+	word := "built"
+	if cached {
+		word = "unchanged"
+	}
+	p.Done("%s %s %s", word, art.Config.Metadata.Name, a.term.OnErr(terminal.Dim, short(art.Digest)))
+	return art, cached, nil
+}
+
+// buildLog shows the lines of a build: all of them with -v, else the last one
+// beside the step. done waits until all are shown.
+func (a *app) buildLog(p *terminal.Progress) (w io.Writer, done func()) {
+	if !a.verbose {
+		return io.Discard, func() {}
+	}
+	r, pw := io.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		scan := bufio.NewScanner(r)
+		scan.Buffer(nil, 1<<20)
+		for scan.Scan() {
+			p.Note("  %s", a.term.OnErr(terminal.Dim, scan.Text()))
+		}
+		_, _ = io.Copy(io.Discard, r) // a line too long to show
+	}()
+	return pw, func() { _ = pw.Close(); <-ended }
+}
+
+func short(digest string) string { return digest[:min(12, len(digest))] }
+
+func emptyDir(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) == 0
+}
+
+// export copies an artefact to out, all or nothing.
+func export(dir, out string) error {
+	parent := filepath.Dir(filepath.Clean(out))
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(parent, ".myelin-build-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	if err := os.CopyFS(tmp, os.DirFS(dir)); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	if err := os.Remove(out); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(tmp, out)
+}

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/image"
+	"github.com/myelin-run/myelin/cli/terminal"
+)
+
+// makeImage makes the image of an artefact, writes it to a place and returns its
+// digest.
+func (a *app) makeImage(art build.Artefact, base, place string) (digest string, err error) {
+	if base == "" && len(art.Command) == 0 {
+		return "", fail(exitUsage, fmt.Errorf("an image of a %s function needs a base that has %s", art.Runtime, art.Runtime),
+			"say --base with a name in a registry, oci:DIR or tar:FILE; `myelin base` makes one of this machine's packages")
+	}
+	p := a.term.Progress()
+	defer p.Close()
+	p.Step("image " + place)
+	parts := image.Parts{Artefact: art}
+	if parts.Base, err = image.Base(a.ctx, base, image.Architecture()); err != nil {
+		return "", err
+	}
+	if len(art.Command) == 0 {
+		interpreter, err := os.ReadFile(filepath.Join(art.Dir, "interpreter"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		var release func()
+		if parts.Processor, release, err = a.processorOf(runtimeName(art.Runtime), strings.TrimSpace(string(interpreter)), p); err != nil {
+			return "", err
+		}
+		defer release()
+	}
+	hash, size, err := writeImage(a.ctx, parts, place)
+	if err != nil {
+		return "", err
+	}
+	p.Done("wrote %s, %s of its own", place, bytesOf(size))
+	return hash.String(), nil
+}
+
+func writeImage(ctx context.Context, parts image.Parts, place string) (hash v1.Hash, own int64, err error) {
+	img, err := image.Make(parts)
+	if err != nil {
+		return hash, 0, err
+	}
+	if own, err = image.Own(img, parts.Base); err != nil {
+		return hash, 0, err
+	}
+	hash, err = image.Write(ctx, img, place, tagOf(parts.Artefact))
+	return hash, own, err
+}
+
+// tagOf is what an engine calls an image that it loads.
+func tagOf(art build.Artefact) string {
+	return strings.ToLower(art.Config.Metadata.Name) + ":" + short(art.Digest)
+}
+
+// processorOf is the processor for functions of a runtime, with a worker for an
+// interpreter, "" being the default one. It can be had until release.
+func (a *app) processorOf(runtime, interpreter string, p *terminal.Progress) (it image.Processor, release func(), err error) {
+	if it.Program, err = processorProgram(); err != nil {
+		return it, nil, err
+	}
+	prepare, ok := a.parts.Workers[runtime]
+	if !ok {
+		return it, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "myelin-image-")
+	if err != nil {
+		return it, nil, err
+	}
+	if err := prepare(a.ctx, interpreter, dir); err != nil {
+		p.Note("the image has no prepared worker, functions start slower: %v", err)
+	} else {
+		it.Cache = dir
+	}
+	return it, func() { _ = os.RemoveAll(dir) }, nil
+}
+
+func runtimeName(runtime string) string {
+	name, _, _ := strings.Cut(runtime, ":")
+	return name
+}
+
+// bytesOf says a size as people read it.
+func bytesOf(n int64) string {
+	switch {
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

@@ -1,0 +1,106 @@
+package api
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/myelin-run/myelin/control/problem"
+	"github.com/myelin-run/myelin/function"
+	"github.com/myelin-run/myelin/platform"
+)
+
+// logs streams a log of a function as text: ?which=function|processor,
+// ?tail=lines (all without), ?follow=true, ?version= for one that was published.
+func (s *server) logs(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.find(r); err != nil {
+		return err
+	}
+	of, err := meant(r)
+	if err != nil {
+		return err
+	}
+	if s.o.Logs == nil {
+		return problem.New(http.StatusNotImplemented, "this platform keeps no logs")
+	}
+	q := r.URL.Query()
+	which := platform.LogKind(cmp.Or(q.Get("which"), string(platform.FunctionLog)))
+	if which != platform.FunctionLog && which != platform.ProcessorLog {
+		return problem.New(http.StatusBadRequest, fmt.Sprintf("which=%s: want function or processor", which))
+	}
+	tail := -1
+	if text := q.Get("tail"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			return problem.New(http.StatusBadRequest, fmt.Sprintf("tail=%s: want a number of lines", text))
+		}
+		tail = n
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	out := flushing{w, http.NewResponseController(w)}
+	if err := out.c.Flush(); err != nil { // a follower hears at once that there is a log
+		return nil //nolint:nilerr // the client has gone
+	}
+	if err := s.o.Logs.Logs(r.Context(), of.String(), which, tail, q.Get("follow") == "true", out); err != nil && r.Context().Err() == nil {
+		s.o.Log.Warn("stream log", "function", of.String(), "error", err)
+	}
+	return nil
+}
+
+// flushing sends on what it is given at once.
+type flushing struct {
+	w io.Writer
+	c *http.ResponseController
+}
+
+func (f flushing) Write(b []byte) (int, error) {
+	n, err := f.w.Write(b)
+	if err == nil {
+		err = f.c.Flush()
+	}
+	return n, err
+}
+
+// invoke passes a request on to a function, also one that the gateway does not
+// know because it is in another namespace.
+func (s *server) invoke(w http.ResponseWriter, r *http.Request) error {
+	f, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	if f.Status.Address == "" || len(f.Status.Replicas) == 0 && f.Status.State != function.Asleep {
+		return problem.New(http.StatusBadGateway, strings.TrimSuffix(fmt.Sprintf("function %q has nothing that answers, it is %s: %s", f.Metadata.Name, f.Status.State, f.Status.Message), ": "))
+	}
+	proxy := &httputil.ReverseProxy{
+		FlushInterval: -1,
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL = &url.URL{Scheme: "http", Host: f.Status.Address, Path: "/" + r.PathValue("path"), RawQuery: invokeQuery(r)}
+			p.Out.Host = f.Status.Address
+			p.SetXForwarded()
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if r.Context().Err() == nil {
+				problem.New(http.StatusBadGateway, fmt.Sprintf("function %q did not answer: %v", f.Metadata.Name, err)).Write(w)
+			}
+		},
+		Transport: s.once,
+	}
+	proxy.ServeHTTP(w, r)
+	return nil
+}
+
+// invokeQuery is the query without what was for this API.
+func invokeQuery(r *http.Request) string {
+	q := r.URL.Query()
+	if !q.Has("namespace") {
+		return r.URL.RawQuery
+	}
+	q.Del("namespace")
+	return q.Encode()
+}

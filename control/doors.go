@@ -1,0 +1,115 @@
+package control
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+
+	"github.com/myelin-run/myelin/control/access"
+	"github.com/myelin-run/myelin/control/access/oidc"
+	"github.com/myelin-run/myelin/control/audit"
+	"github.com/myelin-run/myelin/control/certificate"
+	"github.com/myelin-run/myelin/control/secret"
+	"github.com/myelin-run/myelin/control/store"
+)
+
+// Access says who may use the API, and how it is reached.
+type Access struct {
+	// Authenticate is whether callers are asked who they are: on, off, or auto,
+	// the default: if other machines can reach the API.
+	Authenticate string
+	// OIDC is an issuer whose tokens are taken besides the control plane's own.
+	// nil: there is none.
+	OIDC *oidc.Options
+	// Certificate and Key are files in PEM with which the API is served by TLS.
+	// "": it is not.
+	Certificate, Key string
+	AuditSync        audit.Sync // default: always
+}
+
+// The values of Access.Authenticate.
+const (
+	AuthenticateAuto = "auto"
+	AuthenticateOn   = "on"
+	AuthenticateOff  = "off"
+)
+
+// TokenFile is where the first admin's token is, in the data directory.
+const TokenFile = "admin.token"
+
+func (a *Access) check(addr string) error {
+	switch a.Authenticate {
+	case "":
+		a.Authenticate = AuthenticateAuto
+	case AuthenticateAuto, AuthenticateOn, AuthenticateOff:
+	default:
+		return fmt.Errorf("authentication %q: want auto, on or off", a.Authenticate)
+	}
+	if (a.Certificate == "") != (a.Key == "") {
+		return errors.New("a certificate and its key are given together")
+	}
+	switch a.AuditSync {
+	case "", audit.Always, audit.Second:
+	default:
+		return fmt.Errorf("audit sync %q: want always or second", a.AuditSync)
+	}
+	if a.OIDC == nil {
+		return nil
+	}
+	if !a.asks(addr) {
+		return errors.New("an OIDC issuer is of use only if callers are asked who they are: turn authentication on")
+	}
+	_, err := oidc.New(*a.OIDC)
+	return err
+}
+
+// asks tells whether callers are asked who they are.
+func (a *Access) asks(addr string) bool {
+	at, err := netip.ParseAddrPort(addr)
+	return a.Authenticate == AuthenticateOn || a.Authenticate != AuthenticateOff && (err != nil || !at.Addr().IsLoopback())
+}
+
+// doors are what stands between callers and the control plane.
+type doors struct {
+	gate    *access.Gate // nil: nobody is asked
+	tokens  *access.Tokens
+	secrets *secret.Secrets
+	audit   *audit.Log
+	tls     *tls.Config
+	first   string // file of the first token
+}
+
+func (c *Control) doors(ctx context.Context, s store.Store) (*doors, error) {
+	a := c.o.Access
+	d := &doors{
+		tokens: access.NewTokens(s), secrets: secret.New(s),
+		audit: audit.New(audit.Options{Dir: filepath.Join(c.o.DataDir, "audit"), Sync: a.AuditSync}),
+	}
+	if a.Certificate != "" {
+		files, err := certificate.Load(a.Certificate, a.Key)
+		if err != nil {
+			return nil, err
+		}
+		d.tls = files.Config()
+	}
+	if !a.asks(c.o.APIAddr) {
+		return d, nil
+	}
+	var issuer access.Verifier
+	if a.OIDC != nil {
+		v, err := oidc.New(*a.OIDC)
+		if err != nil {
+			return nil, err
+		}
+		issuer = v
+	}
+	d.first = filepath.Join(c.o.DataDir, TokenFile)
+	if err := access.First(ctx, d.tokens, d.first); err != nil {
+		return nil, err
+	}
+	d.gate = access.NewGate(d.tokens, issuer)
+	return d, nil
+}

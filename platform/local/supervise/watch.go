@@ -1,0 +1,116 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/myelin-run/myelin/function"
+	"github.com/myelin-run/myelin/platform/local/process"
+)
+
+// running is a process that is waited for.
+type running struct {
+	*process.Process
+	exits <-chan process.Exit // how it ended; closed then, or when it is released
+}
+
+// follow waits for the end of p, until it is released.
+func follow(p *process.Process) *running {
+	exits := make(chan process.Exit, 1)
+	go func() {
+		if e, err := p.Wait(); err == nil {
+			exits <- e
+		}
+		close(exits)
+	}()
+	return &running{p, exits}
+}
+
+// watch follows one process to its end and says why it ended. over: the
+// replica is finished too, or the supervisor is and the process goes on.
+func (r *replica) watch(life context.Context, p *running) (reason string, over bool) {
+	exits := p.exits
+	defer func() { p.Release(); <-exits }() // who waits for it ends with either
+	look, limit := time.NewTicker(lookEvery), time.NewTimer(r.version.Ready)
+	defer look.Stop()
+	defer limit.Stop()
+	for {
+		select {
+		case <-look.C:
+			if isReady(r.place.Dir, p.Identity.PID) {
+				look.Reset(time.Minute)
+				limit.Stop()
+				r.becameReady()
+			}
+		case e := <-exits:
+			return r.explain(e), false
+		case <-limit.C:
+			p.Kill()
+			<-exits
+			return fmt.Sprintf("not ready within %v", r.version.Ready), false
+		case <-r.stop:
+			return "", r.drain(life, p.Process, exits)
+		case <-life.Done():
+			return "", true
+		}
+	}
+}
+
+func (r *replica) becameReady() {
+	if !r.since.IsZero() { // it is, and this was the minutely look
+		_ = trimOutput(r.g.o.Dir)
+		return
+	}
+	r.since = time.Now()
+	r.update(func(s *function.Replica) { s.State, s.Message, r.served = ready, "", true })
+}
+
+func (r *replica) explain(e process.Exit) string {
+	if r.limits.OOMKills() > r.kills {
+		return fmt.Sprintf("out of memory: killed at its limit of %d MiB (%s)", r.version.Limits.Memory>>20, e)
+	}
+	return e.String()
+}
+
+// settle is how long after SIGTERM a process surely accepts no more. Only then
+// new connections are sure to reach its successor, and old ones are told to be
+// left; the process answers on them for a second at least.
+const settle = 250 * time.Millisecond
+
+// drain asks the process to finish and ends it if it does not in time. A
+// process that was asked by a former supervisor is not asked twice, because
+// many programs take that for impatience.
+func (r *replica) drain(life context.Context, p *process.Process, exits <-chan process.Exit) (over bool) {
+	asked := false
+	r.update(func(s *function.Replica) { asked = s.State == draining; s.State = draining })
+	if !asked {
+		// Should this fail, a later supervisor takes it for one that serves,
+		// and drains it as such.
+		_ = r.record(p.Identity, true).save(r.g.o.Dir)
+		_ = p.Signal(syscall.SIGTERM)
+	}
+	limit, settled := time.NewTimer(r.version.Drain+grace), time.NewTimer(settle)
+	defer limit.Stop()
+	defer settled.Stop()
+	for ended := false; !ended; {
+		select {
+		case <-settled.C:
+			r.g.renew()
+			continue
+		case <-exits:
+		case <-life.Done():
+			return true
+		case <-limit.C:
+			p.Kill()
+			<-exits
+		case <-r.g.hurry:
+			p.Kill()
+			<-exits
+		}
+		ended = true
+	}
+	r.clear()
+	return true
+}

@@ -1,0 +1,240 @@
+package platformtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/myelin-run/myelin/document"
+	"github.com/myelin-run/myelin/function"
+	"github.com/myelin-run/myelin/platform/local/graceful"
+	"github.com/myelin-run/myelin/processor/handoff"
+	"github.com/myelin-run/myelin/processor/parked"
+	"github.com/myelin-run/myelin/quantity"
+)
+
+// ProcessorName is the name under which a copy of the test binary acts as a
+// processor: its TestMain calls [Processor] if os.Args[0] ends so.
+const ProcessorName = "testprocessor"
+
+// config is the part of processor.yaml that the test processor needs.
+type config struct {
+	Function     function.Config   `json:"function"`
+	Dir          string            `json:"dir"`
+	Scratch      string            `json:"scratch"`
+	Admin        any               `json:"admin"`
+	Letters      any               `json:"letters"`
+	Bindings     any               `json:"bindings"`
+	Functions    any               `json:"functions"`
+	Shares       function.Shares   `json:"shares"`
+	DrainTimeout quantity.Duration `json:"drainTimeout"`
+	Logs         struct {
+		Processor any  `json:"processor"`
+		Function  sink `json:"function"`
+	} `json:"logs"`
+}
+
+type sink struct {
+	File  string `json:"file"`
+	Level string `json:"level"`
+}
+
+func (c config) env(name string) string {
+	for _, e := range c.Function.Spec.Env {
+		if e.Name == name {
+			return e.Value
+		}
+	}
+	return ""
+}
+
+// Processor is a small processor that keeps to the protocol between platform
+// and processor. Its function answers with what it is and with the request's
+// body; the variable MODE of its configuration makes it misbehave.
+func Processor() int {
+	if err := processor(); err != nil {
+		fmt.Fprintln(os.Stderr, "test processor:", err)
+		return 1
+	}
+	return 0
+}
+
+func processor() error {
+	text, err := os.ReadFile("processor.yaml")
+	if err != nil {
+		return err
+	}
+	doc, err := document.Parse("processor.yaml", text)
+	if err != nil {
+		return err
+	}
+	var c config
+	if err := doc.Decode(&c); err != nil {
+		return err
+	}
+	sockets, err := handoff.Inherited(os.Getenv)
+	if err != nil {
+		return err
+	}
+	if err := wait(); err != nil {
+		if errors.Is(err, parked.ErrNotNeeded) {
+			return nil
+		}
+		return err
+	}
+	switch c.env("MODE") {
+	case "fail":
+		return fmt.Errorf("cannot import module %q", "numpyy")
+	case "stubborn": // not ready, and in no hurry to go
+		signal.Ignore(syscall.SIGTERM)
+		time.Sleep(3 * time.Second)
+		return errors.New("waited in vain")
+	case "hang":
+		fmt.Println("waiting for a database that is not there")
+		time.Sleep(time.Hour)
+	}
+	return serve(c, sockets)
+}
+
+// wait waits to be told to serve if this processor is parked.
+func wait() error {
+	if len(os.Args) < 3 || os.Args[1] != "-"+parked.Flag {
+		return nil
+	}
+	fd, err := strconv.Atoi(os.Args[2])
+	if err != nil {
+		return err
+	}
+	gate, err := parked.Open(fd)
+	if err != nil {
+		return err
+	}
+	defer gate.Close()
+	_, err = gate.Await(context.Background())
+	return err
+}
+
+func serve(c config, sockets []handoff.Socket) error {
+	if len(sockets) != 1 {
+		return fmt.Errorf("got %d sockets, want 1", len(sockets))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	log, err := os.OpenFile(c.Logs.Function.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	l, err := sockets[0].Listener()
+	if err != nil {
+		return err
+	}
+	shares := &shares{now: c.Shares, tally: &tally{started: time.Now()}}
+	server := graceful.New(shares.tally.count(handler(c, log, shares)))
+	failed, served := make(chan error, 1), make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	hctx, end := context.WithCancel(context.Background())
+	defer end()
+	offer, err := handoff.OfferAt(filepath.Join(c.Scratch, handoff.File))
+	if err != nil {
+		return err
+	}
+	go func() { failed <- handoff.Serve(hctx, offer, sockets) }()
+	if err := shares.serve(hctx, filepath.Join(c.Scratch, "admin.sock")); err != nil {
+		return err
+	}
+	if err := announce(); err != nil {
+		return err
+	}
+	select {
+	case err := <-failed:
+		return err
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	dctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout.Std())
+	defer cancel()
+	if server.Drain(dctx, time.Second) != nil {
+		os.Exit(3)
+	}
+	return nil
+}
+
+// announce says that the processor is ready, once the handoff is served.
+func announce() error {
+	if err := os.WriteFile(".ready", fmt.Appendf(nil, `{"pid":%d}`, os.Getpid()), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(".ready", "ready.json")
+}
+
+// Answer is what the test processor's function answers.
+type Answer struct {
+	Version string
+	PID     int
+	UID     int
+	Dir     string
+	Env     []string
+	FDs     int
+	Path    string
+	Body    string
+	Shares  function.Shares // that it was started with, or told since
+	Told    int             // how often it was
+}
+
+func handler(c config, log io.Writer, shares *shares) http.Handler {
+	mux := http.NewServeMux()
+	var asked atomic.Int64
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		switch mode := c.env("MODE"); {
+		case mode == "flaky" && asked.Add(1)%5 == 0:
+			http.Error(w, "every fifth request fails", http.StatusInternalServerError)
+			return
+		case mode == "tired":
+			time.Sleep(20 * time.Millisecond)
+		case mode == "slow":
+			time.Sleep(1500 * time.Millisecond)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		dir, _ := os.Getwd()
+		fds, _ := os.ReadDir("/proc/self/fd")
+		_ = json.NewEncoder(w).Encode(Answer{Version: c.env("VERSION"), PID: os.Getpid(), UID: os.Getuid(), Dir: dir, Env: os.Environ(), FDs: len(fds), Path: r.URL.Path, Body: string(body), Shares: shares.see(), Told: shares.told()})
+	})
+	mux.HandleFunc("/log", func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(log, r.Body)
+		_, _ = io.WriteString(log, "\n")
+	})
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		d, _ := time.ParseDuration(r.URL.Query().Get("for"))
+		if r.URL.Query().Get("begin") != "" { // the head says that it is under way
+			w.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(w).Flush()
+		}
+		time.Sleep(d)
+		_, _ = io.WriteString(w, c.env("VERSION"))
+	})
+	mux.HandleFunc("/grow", func(w http.ResponseWriter, _ *http.Request) {
+		var kept [][]byte
+		for range 1 << 10 {
+			kept = append(kept, []byte(strings.Repeat("x", 1<<20)))
+		}
+		fmt.Fprintln(w, len(kept))
+	})
+	mux.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(7) })
+	return mux
+}

@@ -1,0 +1,39 @@
+package handoff
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// first is the first descriptor that is passed, after the three standard ones.
+const first = 3
+
+// Inherited returns the sockets that the starter of this process passed, as
+// told by LISTEN_FDS and LISTEN_FDNAMES. LISTEN_PID is checked if it is set.
+func Inherited(getenv func(string) string) ([]Socket, error) {
+	if pid := getenv("LISTEN_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return nil, nil
+	}
+	text := getenv("LISTEN_FDS")
+	if text == "" {
+		return nil, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > maxSockets {
+		return nil, fmt.Errorf("LISTEN_FDS is %q, want a number up to %d", text, maxSockets)
+	}
+	names := strings.Split(getenv("LISTEN_FDNAMES"), ":")
+	if n > 0 && len(names) != n {
+		return nil, fmt.Errorf("LISTEN_FDNAMES has %d names for %d sockets", len(names), n)
+	}
+	sockets := make([]Socket, n)
+	for i := range sockets {
+		unix.CloseOnExec(first + i)
+		sockets[i] = Socket{Name: names[i], FD: first + i}
+	}
+	return sockets, nil
+}

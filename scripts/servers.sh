@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Installs the servers that tests start: Redis, PostgreSQL, MariaDB, Mosquitto, RabbitMQ and
+# Dovecot from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd and gofakes3 from their Go
+# modules, moto from PyPI. What has been fetched is kept outside the clone, by version;
+# with everything there this needs no network and takes no time. No service is started.
+#
+# Kafka: the newest version whose modules are all published and that runs on
+# Java 17. Look into tools/kafka/pom.xml, tools/artemis/pom.xml, tools/nats/go.mod
+# and tools/s3 for the versions; etcd's is that of the store in go.mod.
+#
+# Schemathesis, from PyPI, is no server: it asks the API what its document allows
+# and does not allow, and looks at the answers.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+say() { printf 'servers: %s\n' "$*" >&2; }
+
+packages=()
+need() { [ -x "$2" ] || packages+=("$1"); } # need PACKAGE PROGRAM
+need redis-server /usr/bin/redis-server
+need mosquitto /usr/sbin/mosquitto
+need postgresql /usr/lib/postgresql/15/bin/postgres
+need mariadb-server-core /usr/sbin/mariadbd
+need rabbitmq-server /usr/lib/rabbitmq/bin/rabbitmq-server
+need dovecot-imapd /usr/lib/dovecot/imap
+command -v java >/dev/null || packages+=(default-jre-headless)
+
+# The same places as test/servers/installed.go looks in.
+cache=${MYELIN_SERVERS:-}
+if [ -z "$cache" ]; then
+  if [ "$(id -u)" = 0 ]; then cache=/var/cache/myelin/servers; else cache=${XDG_CACHE_HOME:-$HOME/.cache}/myelin/servers; fi
+fi
+there() { [ -e "$cache/$1" ] || { [ -z "${MYELIN_SERVERS:-}" ] && [ -e "/var/cache/myelin/servers/$1" ]; }; }
+
+kafka=kafka-$(sed -n '/kafka_2.13/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/kafka/pom.xml)
+artemis=artemis-$(sed -n '/artemis-server/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/artemis/pom.xml)
+schemathesis=schemathesis-$(sed -n 's/.*SchemathesisVersion = "\(.*\)".*/\1/p' test/servers/schemathesis.go)
+elasticmq=elasticmq-$(sed -n '/elasticmq-server_2.13/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/elasticmq/pom.xml)
+nats=nats-server-$(awk '$1=="github.com/nats-io/nats-server/v2"{print $2}' tools/nats/go.mod)
+etcd=etcd-$(awk '$1=="go.etcd.io/etcd/server/v3"{print $2}' go.mod)
+gofakes3=gofakes3-$(awk '$2=="github.com/johannesboyne/gofakes3"{print $3}' tools/s3/go.mod)
+moto=moto-$(sed -n 's/^moto==//p' tools/s3/requirements.txt)
+{ there "$kafka" && there "$artemis" && there "$elasticmq"; } || command -v mvn >/dev/null || packages+=(maven)
+there "$artemis" || command -v javac >/dev/null || packages+=(default-jdk-headless)
+[ ${#packages[@]} = 0 ] || scripts/packages.sh "${packages[@]}"
+
+if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto"; then
+  command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
+  mkdir -p "$cache"
+  work=$(mktemp -d "$cache/new.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  chmod 755 "$work"
+fi
+if ! there "$kafka"; then
+  say "fetching $kafka"
+  # -C: a wrong checksum is an error. Maven writes nothing into the clone.
+  mvn -q -B -C -f tools/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$work/kafka" >&2
+  mv -T "$work/kafka" "$cache/$kafka" || there "$kafka" # another run may have been first
+fi
+if ! there "$artemis"; then
+  say "fetching $artemis"
+  mvn -q -B -C -f tools/artemis/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$work/artemis" >&2
+  javac -cp "$work/artemis/*" -d "$work/artemis" tools/artemis/Start.java
+  mv -T "$work/artemis" "$cache/$artemis" || there "$artemis"
+fi
+if ! there "$elasticmq"; then
+  say "fetching $elasticmq"
+  mvn -q -B -C -f tools/elasticmq/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$work/elasticmq" >&2
+  mv -T "$work/elasticmq" "$cache/$elasticmq" || there "$elasticmq"
+fi
+if ! there "$nats"; then
+  say "building $nats"
+  CGO_ENABLED=0 go build -C tools/nats -trimpath -o "$work/nats-server" github.com/nats-io/nats-server/v2
+  mv -T "$work/nats-server" "$cache/$nats"
+fi
+if ! there "$etcd"; then
+  say "building $etcd"
+  go build -o "$work/etcd" go.etcd.io/etcd/server/v3 # of packages that the store has, too
+  mv -T "$work/etcd" "$cache/$etcd"
+fi
+if ! there "$gofakes3"; then
+  say "building $gofakes3"
+  CGO_ENABLED=0 go build -C tools/s3 -trimpath -o "$work/gofakes3" github.com/johannesboyne/gofakes3/cmd/gofakes3
+  mv -T "$work/gofakes3" "$cache/$gofakes3"
+fi
+if ! there "$moto"; then
+  say "fetching $moto"
+  /usr/bin/python3 -m venv "$work/moto"
+  "$work/moto/bin/pip" install -q --disable-pip-version-check -r tools/s3/requirements.txt >&2
+  rm -rf "$work/moto"/bin/pip*
+  mv -T "$work/moto" "$cache/$moto" || there "$moto"
+fi
+if ! there "$schemathesis"; then
+  say "fetching $schemathesis"
+  /usr/bin/python3 -m venv "$work/schemathesis"
+  "$work/schemathesis/bin/pip" install -q --disable-pip-version-check "${schemathesis/-/==}" >&2
+  rm -rf "$work/schemathesis"/bin/pip* # its programs know the place where it was made; python -m does not
+  mv -T "$work/schemathesis" "$cache/$schemathesis" || there "$schemathesis"
+fi

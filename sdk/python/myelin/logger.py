@@ -1,0 +1,1 @@
+from _myelin_sdk.logger import *  # noqa: F401,F403

@@ -1,0 +1,132 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/myelin-run/myelin/test/fault"
+	"github.com/myelin-run/myelin/test/ledger"
+	"github.com/myelin-run/myelin/test/servers"
+)
+
+// kafka is a topic of six shards, behind a proxy.
+type kafka struct {
+	t      *testing.T
+	server *servers.Server
+	proxy  *fault.Proxy
+	cl     *kgo.Client
+	more   string // of the trigger's spec
+}
+
+func newKafka(t *testing.T, more string, topics ...string) *kafka {
+	k := &kafka{t: t, more: more}
+	k.server = servers.Kafka(t, servers.Advertise(func(addr string) string {
+		var err error
+		if k.proxy, err = fault.Listen(addr); err != nil {
+			t.Fatal(err)
+		}
+		return k.proxy.Addr()
+	}))
+	t.Cleanup(func() { _ = k.proxy.Close() })
+	k.cl = k.client(kgo.ProducerLinger(5 * time.Millisecond))
+	for _, topic := range topics {
+		if _, err := kadm.NewClient(k.cl).CreateTopic(context.Background(), 6, 1, nil, topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return k
+}
+
+func (k *kafka) client(opts ...kgo.Opt) *kgo.Client {
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(k.proxy.Addr()), kgo.MetadataMinAge(250*time.Millisecond))...)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(cl.Close)
+	return cl
+}
+
+func (k *kafka) Trigger(string) string {
+	return fmt.Sprintf(`{kind: kafka, url: %q, numWorkers: 4, checkpointInterval: 200ms, %s
+        retry: {attempts: -1, backoff: {initial: 50ms, max: 1s}},
+        attributes: {topics: [in], consumerGroup: g, sessionTimeout: 3s, heartbeatInterval: 300ms, transactionTimeout: 5s, dialTimeout: 2s}}`,
+		k.proxy.Addr(), k.more)
+}
+
+func (k *kafka) Send(e ledger.Event, done func(error)) {
+	k.cl.Produce(context.Background(), &kgo.Record{Topic: "in", Key: []byte(e.Key), Value: e.Body}, func(_ *kgo.Record, err error) { done(err) })
+}
+
+func (k *kafka) Broker() *servers.Server { return k.server }
+func (k *kafka) Proxy() *fault.Proxy     { return k.proxy }
+func (k *kafka) Silence() time.Duration  { return 4 * time.Second }
+
+// At least once: none lost, keys in order.
+func TestKafka(t *testing.T) { Survive(t, newKafka(t, "", "in"), Promise{}) }
+
+// The protocol in which the broker shares out.
+func TestKafkaConsumerProtocol(t *testing.T) {
+	k := newKafka(t, "", "in")
+	Survive(t, &newProtocol{k}, Promise{})
+}
+
+type newProtocol struct{ *kafka }
+
+func (k *newProtocol) Trigger(string) string {
+	return fmt.Sprintf(`{kind: kafka, url: %q, numWorkers: 4, checkpointInterval: 200ms, retry: {attempts: -1, backoff: {initial: 50ms, max: 1s}},
+        attributes: {topics: [in], consumerGroup: g, groupProtocol: consumer, dialTimeout: 2s}}`, k.proxy.Addr())
+}
+
+// Silence is the session timeout that the test's broker has for this protocol.
+func (k *newProtocol) Silence() time.Duration { return 7 * time.Second }
+
+// Exactly once: the answers in the topic out, as readers of what is committed
+// see them, have neither gaps nor duplicates.
+func TestKafkaExactlyOnce(t *testing.T) {
+	k := newKafka(t, "guarantee: exactlyOnce, onSuccess: {kind: topic, topic: out},", "in", "out")
+	Survive(t, &kafkaOnce{kafka: k, out: k.client(kgo.ConsumeTopics("out"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))}, Promise{Once: true})
+}
+
+type kafkaOnce struct {
+	*kafka
+	out *kgo.Client
+}
+
+// Collect implements [Sinker].
+func (k *kafkaOnce) Collect(ctx context.Context, b *ledger.Book) {
+	for ctx.Err() == nil {
+		for r := range k.out.PollFetches(ctx).RecordsAll() {
+			b.Arrived(r.Value)
+		}
+	}
+}
+
+// Finish implements [Sinker]: what is committed lies before the ends of now.
+func (k *kafkaOnce) Finish(ctx context.Context, b *ledger.Book) error {
+	marks := k.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	for p := range int32(6) {
+		if err := marks.ProduceSync(ctx, &kgo.Record{Topic: "out", Partition: p, Key: []byte("end")}).FirstErr(); err != nil {
+			return err
+		}
+	}
+	for left := 6; left > 0; {
+		fs := k.out.PollFetches(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		for r := range fs.RecordsAll() {
+			if string(r.Key) == "end" {
+				left--
+			} else {
+				b.Arrived(r.Value)
+			}
+		}
+	}
+	return nil
+}

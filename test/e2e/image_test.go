@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"github.com/myelin-run/myelin/build/image"
+)
+
+// TestImageServes makes a base of this machine's packages and an image on it, and
+// runs what is in the image with nothing of this machine but its kernel.
+func TestImageServes(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root changes the root directory")
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "hello.py"), "import ssl, sqlite3\ndef handler(context, event):\n    return 'hello ' + event.body.decode()\n")
+	base, first, second := "oci:"+filepath.Join(dir, "base"), "tar:"+filepath.Join(dir, "first.tar"), "oci:"+filepath.Join(dir, "second")
+	runs(t, dir, "base", "python", "-o", base)
+	a := runs(t, dir, "build", "hello.py", "--base", base, "-o", first)
+	b := runs(t, dir, "build", "hello.py", "--base", base, "-o", second)
+	if a != b {
+		t.Errorf("made twice: %s, %s", a, b)
+	}
+	img, err := image.Base(t.Context(), second, image.Architecture())
+	if err != nil {
+		t.Fatal(err)
+	}
+	on, err := image.Base(t.Context(), base, image.Architecture())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own, err := image.Own(img, on); err != nil || own > 100_000 {
+		t.Errorf("%d bytes on the base, %v", own, err)
+	}
+	root := filepath.Join(dir, "root")
+	write(t, filepath.Join(root, "dev", "null"), "")
+	unpack := exec.Command("tar", "-C", root, "-x")
+	unpack.Stdin = mutate.Extract(img)
+	if out, err := unpack.CombinedOutput(); err != nil {
+		t.Fatalf("unpack: %v: %s", err, out)
+	}
+	c, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := serve(t, root, c.Config.Entrypoint, c.Config.Env, c.Config.WorkingDir)
+	resp, err := http.Post(url, "text/plain", strings.NewReader("image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "hello image" {
+		t.Errorf("%d %q, %v", resp.StatusCode, text, err)
+	}
+}
+
+// runs has the command line do something in dir and returns what it answers.
+func runs(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(bin(t, "myelin"), args...)
+	var problems bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stderr = dir, append(os.Environ(), "MYELIN_DATA="+filepath.Join(dir, "data")), &problems
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("myelin %q: %v: %s", args, err, problems.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// lines is a log that grows.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+var ready = regexp.MustCompile(`msg=ready .*http:(127\.0\.0\.1:\d+)`)
+
+// serve runs a command below another root directory as the image's user, until
+// the test ends, and returns where it listens.
+func serve(t *testing.T, root string, command, env []string, dir string) string {
+	t.Helper()
+	log := &lines{}
+	cmd := exec.Command(command[0], append(command[1:], "-listen", "127.0.0.1:0", "-admin", "127.0.0.1:0")...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}, Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(30 * time.Second):
+			t.Errorf("it does not end")
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			<-ended
+		}
+	})
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if m := ready.FindStringSubmatch(log.String()); m != nil {
+			return "http://" + m[1]
+		}
+		select {
+		case <-ended:
+			t.Fatalf("it ended: %s", log)
+		default:
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it does not serve: %s", log)
+		}
+	}
+}

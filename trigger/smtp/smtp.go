@@ -1,0 +1,77 @@
+// Package smtp is the trigger that takes mail: who sends a message is told that
+// it is taken when the function is done with it, and sends it again if not. So
+// the sender's queue is the function's. It owns the protocol, its limits, the
+// drain and what outcomes mean to senders; how messages are taken apart is that of
+// trigger/mail/message.
+package smtp
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/myelin-run/myelin/component"
+	"github.com/myelin-run/myelin/event"
+	"github.com/myelin-run/myelin/trigger"
+	"github.com/myelin-run/myelin/trigger/port"
+)
+
+// Kind is the trigger's name in a spec.
+const Kind = "smtp"
+
+// Factory makes SMTP triggers.
+func Factory() trigger.Factory {
+	return component.Define(Kind, "Runs the function on mail that is sent to it.", defaults, build)
+}
+
+func build(s trigger.Settings, cfg Config) (trigger.Trigger, error) {
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	src := &event.Source{Kind: Kind, Class: string(trigger.Queue), Name: s.Name}
+	return &Trigger{settings: s, cfg: cfg, source: src, ready: make(chan struct{})}, nil
+}
+
+// Trigger serves one function on one port. It implements [trigger.Trigger] and
+// [trigger.Readier].
+type Trigger struct {
+	settings trigger.Settings
+	cfg      Config
+	source   *event.Source
+	ready    chan struct{}
+
+	mu   sync.Mutex
+	addr net.Addr
+}
+
+// Ready is closed when the port listens.
+func (t *Trigger) Ready() <-chan struct{} { return t.ready }
+
+// Addr is where the trigger listens; nil until Ready is closed.
+func (t *Trigger) Addr() net.Addr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.addr
+}
+
+// Run takes mail until ctx is done; then it accepts no more, finishes the
+// messages that have come and returns nil. It returns an error if the
+// certificate cannot be used, or the port not be listened on.
+func (t *Trigger) Run(ctx context.Context, h trigger.Handler) error {
+	s, err := t.newServer(h)
+	if err != nil {
+		return err
+	}
+	ln, err := port.Listen(port.Options{Given: t.settings.Listener, Host: t.cfg.Host, Port: t.cfg.Port, Max: t.cfg.MaxConnections,
+		Namespace: t.settings.Namespace, Function: t.settings.Function})
+	if err != nil {
+		return err
+	}
+	defer ln.Release()
+	t.mu.Lock()
+	t.addr = ln.Addr()
+	t.mu.Unlock()
+	close(t.ready)
+	return s.run(ctx, ln)
+}
