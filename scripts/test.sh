@@ -26,9 +26,10 @@ scripts/check.sh
 # starts. They wait more than they compute, so there is one more of them than
 # processors; the code has been vetted above. test/e2e and the programs' own scripts need the built programs.
 step "all suites"
-go test -vet=off -p $(($(nproc) + 1)) -timeout 25m ./...
+scripts/suites.sh all ./... -vet=off -p $(($(nproc) + 1)) -timeout 25m
 
 step "the race detector where goroutines share most"
-go test -vet=off -race -short -p $(($(nproc) + 1)) -timeout 15m ./event/... ./processor/... ./trigger/... ./runtime/shm/... ./runtime/native/... ./control/reconcile ./gateway ./test/fault
+scripts/suites.sh race "./event/... ./processor/... ./trigger/... ./runtime/shm/... ./runtime/native/... ./control/reconcile ./gateway ./test/fault" \
+  -vet=off -race -short -p $(($(nproc) + 1)) -timeout 15m
 
 step "done"

@@ -230,7 +230,7 @@ func TestMaven(t *testing.T) {
 		t.Errorf("the sdk is in the artefact: %v", sdk)
 	}
 	// Without a network it works by what was fetched, and a mistake has its place.
-	files["src/main/java/Words.java"] = "class Words {\n  static final int GREETING = \"x\";\n}\n"
+	files["src/main/java/Words.java"] = "class Words {\n  static final String GREETING = 1;\n}\n"
 	_, _, err = p.Build(t.Context(), pipeline.Request{Path: put(t, files), Overrides: function.Config{Spec: function.Spec{Build: function.Build{Offline: true}}}}, io.Discard)
 	var mistake *build.Error
 	if !errors.As(err, &mistake) || mistake.File != "src/main/java/Words.java" || mistake.Line != 2 || !strings.Contains(mistake.Msg, "incompatible types") {

@@ -3,6 +3,8 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,6 +64,31 @@ func (k *kafka) Send(e ledger.Event, done func(error)) {
 	k.cl.Produce(context.Background(), &kgo.Record{Topic: "in", Key: []byte(e.Key), Value: e.Body}, func(_ *kgo.Record, err error) { done(err) })
 }
 
+// Copies implements [Copier]: it reads the topic to the end of now.
+func (k *kafka) Copies(ctx context.Context) (copies int, err error) {
+	in := k.client(kgo.ConsumeTopics("in"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	defer in.Close()
+	ends, err := kadm.NewClient(in).ListEndOffsets(ctx, "in")
+	if err != nil {
+		return 0, err
+	}
+	left := 0
+	ends.Each(func(o kadm.ListedOffset) { left += int(o.Offset) })
+	first := map[string]*kgo.Record{}
+	for left > 0 && ctx.Err() == nil {
+		for r := range in.PollFetches(ctx).RecordsAll() {
+			left--
+			if f := first[string(r.Value)]; f != nil {
+				copies++
+				k.t.Logf("in the source twice: %s and %s", where(f), where(r))
+				continue
+			}
+			first[string(r.Value)] = r
+		}
+	}
+	return copies, ctx.Err()
+}
+
 func (k *kafka) Broker() *servers.Server { return k.server }
 func (k *kafka) Proxy() *fault.Proxy     { return k.proxy }
 func (k *kafka) Silence() time.Duration  { return 4 * time.Second }
@@ -95,20 +122,73 @@ func TestKafkaExactlyOnce(t *testing.T) {
 
 type kafkaOnce struct {
 	*kafka
-	out *kgo.Client
+	out   *kgo.Client
+	mu    sync.Mutex
+	next  [6]int64 // of each shard of out
+	times map[string][]string
 }
 
 // Collect implements [Sinker].
 func (k *kafkaOnce) Collect(ctx context.Context, b *ledger.Book) {
 	for ctx.Err() == nil {
 		for r := range k.out.PollFetches(ctx).RecordsAll() {
-			b.Arrived(r.Value)
+			k.arrived(b, r)
+		}
+	}
+}
+
+// arrived enters a record, each of a shard's offsets once: a reader that was sent
+// back to what it has read before has not found a duplicate.
+func (k *kafkaOnce) arrived(b *ledger.Book, r *kgo.Record) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next := &k.next[r.Partition]
+	if r.Offset < *next {
+		k.back(r, *next)
+		return
+	}
+	*next = r.Offset + 1
+	b.Arrived(r.Value)
+	if k.times == nil {
+		k.times = map[string][]string{}
+	}
+	name, _, _ := strings.Cut(string(r.Value), " x")
+	k.times[name] = append(k.times[name], where(r))
+}
+
+// where says where a record is, and who sent it.
+func where(r *kgo.Record) string {
+	return fmt.Sprintf("shard %d, offset %d, producer %d epoch %d, %s", r.Partition, r.Offset, r.ProducerID, r.ProducerEpoch, r.Timestamp.Format("15:04:05.000"))
+}
+
+// place is how far a shard was read.
+func (k *kafkaOnce) place(p int32) int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.next[p]
+}
+
+// back says that the reader went back.
+func (k *kafkaOnce) back(r *kgo.Record, next int64) {
+	if r.Offset == 0 {
+		k.t.Logf("the reader of shard %d began anew at 0; it was at %d", r.Partition, next)
+	}
+}
+
+// tellTwice says of some events that came twice where they are.
+func (k *kafkaOnce) tellTwice() {
+	told := 0
+	for name, at := range k.times {
+		if len(at) > 1 && told < 40 {
+			k.t.Logf("%s came at %s", name, strings.Join(at, "; "))
+			told++
 		}
 	}
 }
 
 // Finish implements [Sinker]: what is committed lies before the ends of now.
 func (k *kafkaOnce) Finish(ctx context.Context, b *ledger.Book) error {
+	defer k.tellTwice()
 	marks := k.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	for p := range int32(6) {
 		if err := marks.ProduceSync(ctx, &kgo.Record{Topic: "out", Partition: p, Key: []byte("end")}).FirstErr(); err != nil {
@@ -124,7 +204,7 @@ func (k *kafkaOnce) Finish(ctx context.Context, b *ledger.Book) error {
 			if string(r.Key) == "end" {
 				left--
 			} else {
-				b.Arrived(r.Value)
+				k.arrived(b, r)
 			}
 		}
 	}

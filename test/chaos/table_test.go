@@ -79,6 +79,14 @@ func (x *table) Function() (name, more string) {
 	return "store", fmt.Sprintf("dataBindings: {orders: {kind: %s, url: %q}}\n    state: {binding: orders}", x.kind, x.url)
 }
 
+// Copies implements [Copier].
+func (x *table) Copies(ctx context.Context) (int, error) {
+	if c, ok := x.System.(Copier); ok {
+		return c.Copies(ctx)
+	}
+	return 0, nil
+}
+
 // Collect implements [Sinker].
 func (x *table) Collect(ctx context.Context, b *ledger.Book) {
 	for ctx.Err() == nil {

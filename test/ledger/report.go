@@ -96,10 +96,14 @@ func (b *Book) Names(packet []byte) (Name, bool) {
 func (r Report) Err() error {
 	err := errors.Join(r.Lost.complain("events lost"), r.Disorder.complain("events out of order"), r.Foreign.complain("lines that were not sent"))
 	if err != nil {
-		err = fmt.Errorf("%s: %w", r, err)
+		err = fmt.Errorf("%s: %s: %w", Unbalanced, r, err)
 	}
 	return err
 }
+
+// Unbalanced begins what is said of a guarantee that was not kept. scripts/suites.sh
+// knows it: such a test is not run again.
+const Unbalanced = "the books do not balance"
 
 // Unordered is Err for sources that promise no order.
 func (r Report) Unordered() error {
