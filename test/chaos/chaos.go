@@ -214,6 +214,9 @@ func (w *world) inquire(read func() error) {
 		cancel()
 		w.t.Logf("after %s: %s", again.name, r)
 	}
+	for _, p := range w.processors {
+		w.t.Logf("where %s stood:\n%s", p.name, p.stacks())
+	}
 }
 
 // balance waits until all has arrived, ends the processors, and looks for what

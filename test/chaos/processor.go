@@ -101,6 +101,20 @@ func (p *processor) end() {
 	}
 }
 
+// stacks ends it, and says where those of its goroutines stood that are about
+// triggers.
+func (p *processor) stacks() string {
+	_ = p.signal(syscall.SIGQUIT)
+	<-p.exit
+	var about []string
+	for g := range strings.SplitSeq(p.out.String(), "\n\n") {
+		if strings.Contains(g, "myelin/trigger/") {
+			about = append(about, g)
+		}
+	}
+	return strings.Join(about, "\n\n")
+}
+
 // workers are the pids of its worker processes.
 func (p *processor) workers() (pids []int) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))

@@ -310,18 +310,34 @@ func pauses(t *testing.T, c *cluster) {
 	eventually(t, "15 records", func() bool { return d.count() == 15 })
 }
 
-// Close is soon over when nobody answers, and does not leak.
+// A transaction and Close are soon over when nobody answers, and do not leak.
 func TestCloseWithoutBroker(t *testing.T) {
 	k := alone(t)
 	cl := client(t, []string{k.Addr})
 	makeTopic(t, cl, "in", 1)
+	makeTopic(t, cl, "out", 1)
 	produce(t, cl, numbered("in", 0, 0, 3)...)
 	d := newDesk(t)
 	d.commits = false
-	d.sit(source(t, []string{k.Addr}, `{"topics": ["in"]}`), stream.Want{})
+	d.sit(source(t, []string{k.Addr}, `{"topics": ["in"], "transactionTimeout": "2s"}`, exactly), inTransactions)
 	eventually(t, "3 records", func() bool { return d.count() == 3 })
+	transact := func(next int64, answer string) error {
+		ps := d.all()
+		ps[0].Next = next
+		return d.s.(stream.Transactor).Transact(context.Background(), answers("out", answer), ps)
+	}
+	if err := transact(1, "0"); err != nil {
+		t.Fatal(err)
+	}
 	if err := k.Pause(); err != nil {
 		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := transact(2, "1"); err == nil {
+		t.Error("a transaction has ended that nobody could hear of")
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("the transaction took %v", took)
 	}
 	s := d.s
 	d.s = nil
@@ -329,7 +345,7 @@ func TestCloseWithoutBroker(t *testing.T) {
 	<-d.finished
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	began := time.Now()
+	began = time.Now()
 	if err := s.Close(ctx); err == nil {
 		t.Error("it left a group that nobody could tell")
 	}

@@ -39,7 +39,7 @@ func (n *session) Transact(ctx context.Context, outs []stream.Output, ps []trigg
 		if held := n.current(ps); len(held) != len(ps) {
 			return errors.New("transact: the lease of a shard is over")
 		}
-		err := n.transact(ctx, member, generation, outs, ps)
+		err := n.bounded(ctx, func(ctx context.Context) error { return n.transact(ctx, member, generation, outs, ps) })
 		if err == nil {
 			return nil
 		}
@@ -47,6 +47,17 @@ func (n *session) Transact(ctx context.Context, outs []stream.Output, ps []trigg
 			return fmt.Errorf("transact: %w", n.src.explain(err))
 		}
 	}
+}
+
+// bounded does one transaction. After its timeout the broker has aborted it, and
+// after twice that the client for transactions is closed: it keeps records for ever of
+// which it does not know whether they were written. The next session has one of
+// its own, and is told the checkpoint once what is left of this is decided.
+func (n *session) bounded(ctx context.Context, do func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*n.src.cfg.TransactionTimeout.Std())
+	defer cancel()
+	defer context.AfterFunc(ctx, n.side.Close)()
+	return do(ctx)
 }
 
 func (n *session) transact(ctx context.Context, member string, generation int32, outs []stream.Output, ps []trigger.Position) error {
