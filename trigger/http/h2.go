@@ -3,8 +3,10 @@ package http
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -37,6 +39,7 @@ type h2 struct {
 	base  *http.Server
 	in    chan net.Conn
 	free  sync.Pool // *h2request
+	late  h2bodies  // that are on their way
 	done  chan struct{}
 	tasks sync.WaitGroup
 	left  sync.Once
@@ -50,15 +53,16 @@ func newH2(s *server) *h2 {
 	if idle == 0 {
 		idle = s.cfg.ReadTimeout
 	}
-	h.base = &http.Server{
+	h.base = &http.Server{ // reads and writes are timed by the server's sweep: the library sets deadlines for each
 		Handler:        http.HandlerFunc(h.serve),
-		ReadTimeout:    s.cfg.ReadTimeout.Std(),
 		IdleTimeout:    idle.Std(),
 		MaxHeaderBytes: s.cfg.bufferSize(),
 		ErrorLog:       nobody,
 		Protocols:      new(http.Protocols),
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: h2Ping, PingTimeout: h2Ping,
-			WriteByteTimeout: s.cfg.WriteTimeout.Std()},
+		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: h2Ping, PingTimeout: h2Ping},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, newPeer(c))
+		},
 	}
 	h.base.Protocols.SetUnencryptedHTTP2(true)
 	return h
@@ -69,8 +73,13 @@ func (h *h2) run() { h.tasks.Go(func() { _ = h.base.Serve(h) }) } // it ends wit
 
 // conn serves c, whose first bytes were read, until it ends.
 func (h *h2) conn(c *conn) {
-	c.enter(running) // without a timeout: the library has its own
-	nc := &h2conn{Conn: c.Conn, lead: append(c.lead, c.had...), closed: make(chan struct{})}
+	nc := &h2conn{Conn: c.Conn, c: c, lead: append(c.lead, c.had...), closed: make(chan struct{})}
+	c.had = nil
+	if !nc.begin() {
+		_ = nc.Close()
+		return
+	}
+	c.enter(running)         // without a timeout: an idle connection, the library closes
 	_ = nc.SetDeadline(none) // one may have been set for what c waited for
 	select {
 	case h.in <- nc:
@@ -115,10 +124,27 @@ func (h *h2) Addr() net.Addr { return &net.TCPAddr{} }
 // h2conn is a connection of which something was read already.
 type h2conn struct {
 	net.Conn
+	c      *conn // which times its writes
 	lead   []byte
 	once   sync.Once
 	closed chan struct{}
 }
+
+// begin reads the rest of the preface, which the library would wait for without
+// an end. It reports whether it came in time; what is none, the library refuses.
+func (c *h2conn) begin() bool {
+	for _, may := h2begins(c.lead); may && len(c.lead) < len(h2preface); _, may = h2begins(c.lead) {
+		var b [len(h2preface)]byte
+		n, err := c.c.Read(b[:len(h2preface)-len(c.lead)])
+		if c.lead = append(c.lead, b[:n]...); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Write implements [net.Conn]. The library has one caller at a time.
+func (c *h2conn) Write(b []byte) (int, error) { return c.c.Write(b) }
 
 // Close implements [net.Conn].
 func (c *h2conn) Close() error {
@@ -127,14 +153,23 @@ func (c *h2conn) Close() error {
 	return err
 }
 
-// Read implements [net.Conn].
+// Read implements [net.Conn]. It has no deadline: one that is over was meant for a
+// write that has ended meanwhile.
 func (c *h2conn) Read(b []byte) (int, error) {
-	if len(c.lead) == 0 {
-		return c.Conn.Read(b)
+	if len(c.lead) > 0 {
+		n := copy(b, c.lead)
+		c.lead = c.lead[n:]
+		return n, nil
 	}
-	n := copy(b, c.lead)
-	c.lead = c.lead[n:]
-	return n, nil
+	for {
+		n, err := c.Conn.Read(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if err := c.SetReadDeadline(none); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // leads keeps the first bytes of a connection if they are not those of a request

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/myelin-run/myelin/event"
 	"github.com/myelin-run/myelin/trigger"
@@ -150,6 +151,69 @@ func TestHTTP2Limits(t *testing.T) {
 		if _ = resp.Body.Close(); resp.StatusCode != 431 {
 			t.Errorf("a header of 40 KiB: %d", resp.StatusCode)
 		}
+	}
+}
+
+// A connection of HTTP/2 that does not go on, as it begins or as it is written to,
+// ends.
+func TestHTTP2Timeouts(t *testing.T) {
+	cancelled := make(chan struct{})
+	s := serve(t, `{"readTimeout":"300ms","writeTimeout":"300ms","drainLinger":"20ms"}`, func(_ context.Context, _ *event.Event, resp *event.Response) error {
+		resp.Stream = &endless{told{cancelled: cancelled}}
+		return nil
+	})
+	begun, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer begun.Close()
+	_ = begun.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := io.WriteString(begun, h2preface[:10]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, begun); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("half a preface is waited for without an end")
+	}
+	deaf, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	_ = deaf.SetDeadline(time.Now().Add(time.Minute))
+	var b bytes.Buffer
+	b.WriteString(h2preface)
+	f := http2.NewFramer(&b, nil)
+	var block bytes.Buffer
+	pack := hpack.NewEncoder(&block)
+	for _, h := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "h"}} {
+		if err := pack.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const all = 1<<31 - 1
+	if err := errors.Join(f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: all}), f.WriteWindowUpdate(0, all-65535),
+		f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := deaf.Write(b.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-cancelled:
+	case <-time.After(time.Minute):
+		t.Error("a client that does not read is written to without an end")
+	}
+}
+
+// endless is a stream that goes on until it is cancelled.
+type endless struct{ told }
+
+func (s *endless) Read(b []byte) (int, error) {
+	select {
+	case <-s.cancelled:
+		return 0, io.ErrUnexpectedEOF
+	default:
+		return len(b), nil
 	}
 }
 

@@ -3,25 +3,28 @@ package http
 import (
 	"net"
 	"net/http"
-	"net/netip"
 )
 
-// peerOf is the connection of a request of HTTP/2, of which fasthttp is told the
-// addresses only.
+// peerOf is the connection of requests of HTTP/2, of which fasthttp is told the
+// addresses only. All requests of a connection share one.
 type peerOf struct {
-	net.Conn // none
-	local    net.Addr
-	remote   net.TCPAddr
+	net.Conn      // none
+	local, remote net.Addr
 }
 
-func (p *peerOf) set(r *http.Request) {
-	p.local, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	at, _ := netip.ParseAddrPort(r.RemoteAddr) // none: no address
-	p.remote = net.TCPAddr{IP: at.Addr().AsSlice(), Port: int(at.Port())}
+// peerKey is what a request's context has it under.
+type peerKey struct{}
+
+func newPeer(c net.Conn) *peerOf { return &peerOf{local: c.LocalAddr(), remote: c.RemoteAddr()} }
+
+// peerH2 is the connection of r.
+func peerH2(r *http.Request) *peerOf {
+	p, _ := r.Context().Value(peerKey{}).(*peerOf)
+	return p
 }
 
 // LocalAddr implements [net.Conn].
 func (p *peerOf) LocalAddr() net.Addr { return p.local }
 
 // RemoteAddr implements [net.Conn].
-func (p *peerOf) RemoteAddr() net.Addr { return &p.remote }
+func (p *peerOf) RemoteAddr() net.Addr { return p.remote }

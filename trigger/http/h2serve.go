@@ -20,22 +20,22 @@ var nobody = log.New(io.Discard, "", 0)
 // h2request is a request of HTTP/2 as fasthttp has requests, so that all that is
 // done for one of HTTP/1.1 is done for it by the same code.
 type h2request struct {
-	ctx  fasthttp.RequestCtx
-	body []byte
-	conn peerOf
+	ctx     fasthttp.RequestCtx
+	body    []byte
+	reading h2body
 }
 
 // serve answers one request.
 func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 	x := h.free.Get().(*h2request)
-	if status := x.take(r, int64(h.s.cfg.MaxRequestBodySize)); status != 0 {
+	if status := h.take(x, w, r); status != 0 {
 		h.free.Put(x)
 		refuseH2(w, status)
 		return
 	}
 	h.s.serve(&x.ctx)
 	out := answer(&x.ctx)
-	x.reply(w, r, out, h.s.draining.Load())
+	replyH2(w, r, out, h.s.draining.Load())
 	if out != &x.ctx.Response {
 		return // the function has the rest
 	}
@@ -50,12 +50,12 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 
 // take makes fasthttp's request of r. It returns the status of a request that
 // cannot be served, and panics if the client has gone.
-func (x *h2request) take(r *http.Request, most int64) (status int) {
+func (h *h2) take(x *h2request, w http.ResponseWriter, r *http.Request) (status int) {
+	most := int64(h.s.cfg.MaxRequestBodySize)
 	if r.ContentLength > most {
 		return http.StatusRequestEntityTooLarge
 	}
-	var err error
-	if x.body, err = readBody(x.body[:0], r, most); err != nil {
+	if err := h.read(x, w, r, most); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return http.StatusRequestTimeout
 		}
@@ -64,8 +64,7 @@ func (x *h2request) take(r *http.Request, most int64) (status int) {
 	if int64(len(x.body)) > most {
 		return http.StatusRequestEntityTooLarge
 	}
-	x.conn.set(r)
-	x.ctx.Init2(&x.conn, quiet{}, false)
+	x.ctx.Init2(peerH2(r), quiet{}, false)
 	q := &x.ctx.Request
 	q.Header.SetMethod(r.Method)
 	q.Header.SetRequestURI(r.RequestURI)
@@ -82,12 +81,21 @@ func (x *h2request) take(r *http.Request, most int64) (status int) {
 	return 0
 }
 
+// read reads the body of r, which has ReadTimeout for it.
+func (h *h2) read(x *h2request, w http.ResponseWriter, r *http.Request, most int64) (err error) {
+	if r.ContentLength == 0 {
+		x.body = x.body[:0]
+		return nil
+	}
+	h.late.add(&x.reading, h.s.ticks.Load(), w)
+	defer h.late.remove(&x.reading)
+	x.body, err = readBody(x.body[:0], r, most)
+	return err
+}
+
 // readBody appends the body of r to b, up to one byte more than it may have.
 func readBody(b []byte, r *http.Request, most int64) ([]byte, error) {
-	switch n := int(r.ContentLength); {
-	case n == 0:
-		return b, nil
-	case n > 0:
+	if n := int(r.ContentLength); n > 0 {
 		if cap(b) < n {
 			b = make([]byte, n)
 		}
@@ -123,13 +131,28 @@ func refuseH2(w http.ResponseWriter, status int) {
 	_, _ = io.WriteString(w, text) // the client sees what was written, or has gone
 }
 
-// reply sends fasthttp's response.
-func (x *h2request) reply(w http.ResponseWriter, r *http.Request, out *fasthttp.Response, draining bool) {
+// plainH2 is the header of most answers; nobody changes it.
+var plainH2 = []string{textPlain}
+
+// small is how much of a body the library keeps until the handler has returned, and
+// then says its length itself.
+const small = 4 << 10
+
+// replyH2 sends fasthttp's response.
+func replyH2(w http.ResponseWriter, r *http.Request, out *fasthttp.Response, draining bool) {
 	h := w.Header()
 	out.Header.VisitAll(func(k, v []byte) {
 		switch string(k) {
 		case fasthttp.HeaderConnection, fasthttp.HeaderContentLength, fasthttp.HeaderTransferEncoding, fasthttp.HeaderTrailer:
 			return // the library's own
+		case fasthttp.HeaderContentType:
+			if string(v) == textPlain {
+				h[fasthttp.HeaderContentType] = plainH2
+				return
+			}
+		case headerRequestID:
+			h[headerRequestID] = []string{string(v)}
+			return
 		}
 		key := string(k)
 		h[key] = append(h[key], string(v))
@@ -140,7 +163,7 @@ func (x *h2request) reply(w http.ResponseWriter, r *http.Request, out *fasthttp.
 	stream := out.BodyStream()
 	if stream == nil {
 		body := out.Body()
-		if len(body) > 0 {
+		if len(body) >= small || len(body) > 0 && r.Method == http.MethodHead {
 			h[fasthttp.HeaderContentLength] = []string{strconv.Itoa(len(body))}
 		}
 		w.WriteHeader(out.StatusCode())

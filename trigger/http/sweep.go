@@ -64,6 +64,9 @@ func (s *server) interruptLate() {
 	if s.looped.Load() > 0 {
 		s.loop.set.Wake()
 	}
+	if s.h2 != nil {
+		s.h2.late.interrupt(s.ticks.Load(), s.limits[reading])
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
