@@ -41,6 +41,9 @@ func New(s binding.Settings, l binding.Limits, caFile string) (*Client, error) {
 	o.MaxRetries = -1 // a count that was lost on its way may have been done
 	o.PoolSize, o.PoolTimeout = l.MaxCalls, l.MaxWait.Std()
 	o.ContextTimeoutEnabled = true
+	if o.Protocol == 0 {
+		o.Protocol = 2 // with 3, the client looks before each answer for what is told unasked
+	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = l.Timeout.Std(), l.Timeout.Std(), l.Timeout.Std()
 	return &Client{options: o, ca: caFile}, nil
 }
@@ -58,7 +61,9 @@ func (c *Client) Open(ctx context.Context) error {
 		}
 		c.options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: c.options.TLSConfig.ServerName}
 	}
-	db := redis.NewClient(c.options)
+	o := *c.options
+	o.Dialer = dialer(&o)
+	db := redis.NewClient(&o)
 	if err := db.Ping(ctx).Err(); err != nil {
 		_ = db.Close()
 		return Reason(err)
@@ -98,7 +103,6 @@ func (c *Client) Options() (*redis.Options, error) {
 		return nil, err
 	}
 	o := *c.options
-	o.Dialer = nil // it may wait for long, and knows nothing of what is waited for here
 	return &o, nil
 }
 
