@@ -14,8 +14,6 @@ import (
 
 	"github.com/myelin-run/myelin/function"
 	"github.com/myelin-run/myelin/processor/worker"
-	"github.com/myelin-run/myelin/runtime"
-	"github.com/myelin-run/myelin/runtime/native"
 	myelin "github.com/myelin-run/myelin/sdk/go"
 	"github.com/myelin-run/myelin/test/servers"
 	"github.com/myelin-run/myelin/trigger"
@@ -169,17 +167,23 @@ func stamped(body []byte) time.Time { return time.Unix(0, int64(binary.LittleEnd
 
 type consumer func(ctx context.Context, seen func([]byte)) error
 
-// serveQueue is a trigger with a pool of a Go function.
+// serveQueue is the trigger of a queue.
 func serveQueue(ctx context.Context, m messages, seen func([]byte)) error {
-	rt, err := native.Factory(native.Of(func(_ *myelin.Context, ev *myelin.Event, _ *myelin.Response) error {
+	factory, spec := m.trigger()
+	spec.Prefetch = queuePrefetch
+	return serveTrigger(ctx, factory, spec, seen)
+}
+
+// serveTrigger is a trigger with a pool of a Go function.
+func serveTrigger(ctx context.Context, factory trigger.Factory, spec function.Trigger, seen func([]byte)) error {
+	rt, err := goRuntime(func(_ *myelin.Context, ev *myelin.Event, _ *myelin.Response) error {
 		seen(ev.Body)
 		return nil
-	}, nil)).New(runtime.Settings{Log: slog.New(slog.DiscardHandler), FunctionLog: slog.New(slog.DiscardHandler)}, nil)
+	})
 	if err != nil {
 		return err
 	}
-	factory, spec := m.trigger()
-	spec.NumWorkers, spec.Prefetch = queueWorkers, queuePrefetch
+	spec.NumWorkers = queueWorkers
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	trg, err := factory.New(trigger.Settings{Name: "in", Function: "bench", Spec: spec, Workers: queueWorkers, Log: log}, spec.Attributes)
 	if err != nil {
