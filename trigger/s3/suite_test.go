@@ -132,6 +132,15 @@ func TestSuite(t *testing.T) {
 	triggertest.PollSuite(t, triggertest.Guarantees{Brief: true, Sole: true, NoKeys: true, NoHeaders: true, Parallel: true, New: func(t testing.TB) triggertest.Broker { return gofakes3(t) }})
 }
 
+// TestMotoSuite is the same at another service, which was written by others and
+// tells times by the second. It takes its time for all that is asked of it, so one
+// check runs after the other.
+func TestMotoSuite(t *testing.T) {
+	addr, name := pool.Moto(t).Addr, fmt.Sprintf("suite-%d", counter.Add(1))
+	must(t, newBroker(t, addr, name).client.MakeBucket(context.Background(), name, minio.MakeBucketOptions{}))
+	triggertest.PollSuite(t, triggertest.Guarantees{Brief: true, Sole: true, NoKeys: true, NoHeaders: true, Patience: patience, New: func(t testing.TB) triggertest.Broker { return newBroker(t, addr, name) }})
+}
+
 // running is a trigger that runs, and the events that its function saw.
 type running struct {
 	trigger.Reporter
