@@ -1,9 +1,11 @@
 package cloudevent
 
 import (
+	"bytes"
 	"fmt"
 	"mime"
 	"net/url"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -31,8 +33,12 @@ func (e *Event) check() error {
 		}
 	}
 	if e.ContentType != "" {
-		if _, _, err := mime.ParseMediaType(e.ContentType); err != nil {
+		kind, _, err := mime.ParseMediaType(e.ContentType)
+		if err != nil {
 			return problem("datacontenttype", "%w", err)
+		}
+		if !strings.Contains(kind, "/") { // which a content disposition may be
+			return problem("datacontenttype", "%q is no type such as text/plain", e.ContentType)
 		}
 	}
 	return e.takeTime("ce-time", "time")
@@ -40,7 +46,9 @@ func (e *Event) check() error {
 
 func (e *Event) takeTime(key, name string) (err error) {
 	if v := e.Attributes.Get(key); v != nil {
-		if e.Time, err = time.Parse(time.RFC3339Nano, string(v)); err != nil {
+		e.Time, err = time.Parse(time.RFC3339Nano, string(v))
+		// It takes a comma and the offset of a whole day, too.
+		if _, offset := e.Time.Zone(); err != nil || bytes.IndexByte(v, ',') >= 0 || max(offset, -offset) >= 24*60*60 {
 			return problem(name, "%q is no time such as 2026-03-01T12:00:00Z", v)
 		}
 	}

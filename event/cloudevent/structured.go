@@ -93,6 +93,10 @@ func parseNew(fields map[string]json.RawMessage) (*Event, error) {
 		switch {
 		case err != nil:
 			return nil, problem(name, "%w", err)
+		case raw[0] != '"' && slices.Contains(texts, name):
+			return nil, problem(name, "want a string")
+		case name == "datacontenttype" && len(v) == 0:
+			return nil, problem(name, "must not be empty")
 		case name == "datacontenttype":
 			e.ContentType = string(v)
 		default:
@@ -104,6 +108,10 @@ func parseNew(fields map[string]json.RawMessage) (*Event, error) {
 	}
 	return e, e.takeData(fields)
 }
+
+// texts are the attributes that the specification names: none is a number or a
+// boolean.
+var texts = []string{"specversion", "id", "source", "type", "datacontenttype", "dataschema", "subject", "time"}
 
 func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
 
