@@ -51,7 +51,7 @@ type Config struct {
 	PublishQoS int `json:"publishQoS,omitempty"`
 
 	// MaxMessageSize is the most that a message may have; a larger one is
-	// dropped, and the log says so. Default 16M.
+	// dropped, and the log says so. Default 16Mi.
 	MaxMessageSize quantity.Size `json:"maxMessageSize,omitempty"`
 	// KeepAlive is how long the connection may be silent before it counts as
 	// lost. Default 20s.
