@@ -10,5 +10,5 @@ import "embed"
 // tests, by the paths that they have in the module.
 //
 //go:embed go.mod go.sum
-//go:embed binding component dealer document event function gateway/wire processor quantity runtime sdk trigger
+//go:embed asyncapi binding component dealer document event function gateway/wire processor quantity runtime sdk trigger
 var Sources embed.FS

@@ -27,6 +27,9 @@ type Parts struct {
 	Runtimes *runtime.Set
 	// Objects are the stores of objects over which jobs can be run; nil: none.
 	Objects *binding.Set
+	// Streams are the bindings by which functions send messages, for who describes
+	// them; nil: none.
+	Streams *binding.Set
 	// Builders makes the builders, by runtime, for a data directory.
 	Builders func(data string) map[string]build.Builder
 	// Cache says where runtimes keep what they compiled for this machine.

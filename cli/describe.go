@@ -16,10 +16,14 @@ import (
 
 func (a *app) describeCommand() *cobra.Command {
 	var out format
+	var asyncapi bool
 	c := &cobra.Command{
-		Use:               "describe KIND NAME",
-		Short:             "Tell what is known of an object",
-		Long:              "Tells what is known of an object. Kinds: " + a.kindList() + "; without one it is a function.",
+		Use:   "describe KIND NAME",
+		Short: "Tell what is known of an object",
+		Long: "Tells what is known of an object. Kinds: " + a.kindList() + "; without one it is a function.\n\n" +
+			"With --asyncapi it writes what a function or a mapping receives and sends as an AsyncAPI 3.0 document,\n" +
+			"for who shall send it something. There are no secrets in it.",
+		Example:           "  myelin describe orders\n  myelin describe orders --asyncapi > orders.yaml\n  myelin describe mapping orders-kafka --asyncapi -o json",
 		Args:              a.oneObject("describe"),
 		ValidArgsFunction: a.completeObjects,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -27,6 +31,9 @@ func (a *app) describeCommand() *cobra.Command {
 			at, err := k.place(names[0])
 			if err != nil {
 				return err
+			}
+			if asyncapi {
+				return a.describeSources(k, at, out)
 			}
 			o, err := a.client().Get(a.ctx, at, false)
 			if err != nil {
@@ -42,8 +49,24 @@ func (a *app) describeCommand() *cobra.Command {
 			return err
 		},
 	}
+	c.Flags().BoolVar(&asyncapi, "asyncapi", false, "write the AsyncAPI document of a function or mapping, as YAML or JSON")
 	addFormat(c, &out, "text", "json", "yaml")
 	return c
+}
+
+// describeSources writes the AsyncAPI document of an object.
+func (a *app) describeSources(k kind, at string, out format) error {
+	if k.name != function.Kind && k.name != function.MappingKind {
+		return usage("--asyncapi is for functions and mappings: %s have no events of their own", k.many)
+	}
+	d, err := a.client().AsyncAPI(a.ctx, at)
+	if err != nil {
+		return a.asked(err)
+	}
+	if !out.machine() {
+		out = "yaml"
+	}
+	return a.write(out, d)
 }
 
 // page is a function for a person to read.

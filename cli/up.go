@@ -16,6 +16,7 @@ import (
 	"github.com/myelin-run/myelin/cli/terminal"
 	"github.com/myelin-run/myelin/control"
 	"github.com/myelin-run/myelin/control/api"
+	describing "github.com/myelin-run/myelin/control/describe"
 	"github.com/myelin-run/myelin/function"
 )
 
@@ -97,6 +98,7 @@ func (a *app) up(o control.Options) (err error) {
 		return err
 	}
 	o.CheckSource, o.Watches = a.checkSource, watches{a.parts.Triggers}
+	o.Describer = describing.Parts{Triggers: a.parts.Triggers, Streams: a.parts.Streams}
 	o.Builder, o.Version, o.Log = builder{pl}, a.ownVersion().Client, a.log()
 	o.Ready = func(at control.Addresses) { a.announce(o, at) }
 	c, err := control.New(o)

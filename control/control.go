@@ -79,6 +79,8 @@ type Options struct {
 	// CheckSource says what is wrong with the source of an event mapping, by its
 	// kind. May be nil.
 	CheckSource func(name string, t function.Trigger) error
+	// Describer writes the AsyncAPI documents of functions and mappings. May be nil.
+	Describer api.Describer
 	// Watches knows which sources say by themselves when there is something to
 	// do, so that the functions which they feed may sleep. nil: none.
 	Watches scaler.Watches
@@ -215,7 +217,7 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 		run.start("rollouts", rollout.New(rollout.Options{Catalog: cat, Counter: &counts{cat, gw, plat}, Log: c.o.Log}).Run)
 		run.start("jobs", job.New(job.Options{Catalog: cat, Caller: newJobCalls(cat), Log: c.o.Log, Grace: jobGrace}).Run)
 		run.start("collector", (&collector{cat, c.o.DataDir, plan.Keep{Newest: c.o.KeepVersions, For: c.o.KeepFor}, c.o.Log}).run)
-		handler := api.New(api.Options{Catalog: cat, Logs: plat, Processors: plat, Letters: plat, Dealer: deals, Starts: scales.Starts, Builder: c.o.Builder, Temp: filepath.Join(c.o.DataDir, "tmp"), Version: c.o.Version, CheckSource: c.o.CheckSource, Log: c.o.Log,
+		handler := api.New(api.Options{Catalog: cat, Logs: plat, Processors: plat, Letters: plat, Dealer: deals, Starts: scales.Starts, Builder: c.o.Builder, Temp: filepath.Join(c.o.DataDir, "tmp"), Version: c.o.Version, CheckSource: c.o.CheckSource, Describer: c.o.Describer, Log: c.o.Log,
 			Gate: doors.gate, Tokens: doors.tokens, Secrets: doors.secrets, Audit: doors.audit, Rotate: store.Rotate})
 		run.start("API", serveAPI(l, doors.tls, handler, c.o.Log))
 		c.ready(ctx, l, plat, doors)

@@ -9,7 +9,8 @@
 # and tools/s3 for the versions; etcd's is that of the store in go.mod.
 #
 # Schemathesis, from PyPI, is no server: it asks the API what its document allows
-# and does not allow, and looks at the answers.
+# and does not allow, and looks at the answers. Nor is AsyncAPI's own schema, from
+# npm, by which tests check the documents that are written.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf 'servers: %s\n' "$*" >&2; }
@@ -34,6 +35,7 @@ there() { [ -e "$cache/$1" ] || { [ -z "${MYELIN_SERVERS:-}" ] && [ -e "/var/cac
 kafka=kafka-$(sed -n '/kafka_2.13/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/kafka/pom.xml)
 artemis=artemis-$(sed -n '/artemis-server/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/artemis/pom.xml)
 schemathesis=schemathesis-$(sed -n 's/.*SchemathesisVersion = "\(.*\)".*/\1/p' test/servers/schemathesis.go)
+asyncapi=asyncapi-$(sed -n 's/.*asyncAPIRelease = "\(.*\)".*/\1/p' test/servers/asyncapi.go)
 elasticmq=elasticmq-$(sed -n '/elasticmq-server_2.13/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/elasticmq/pom.xml)
 nats=nats-server-$(awk '$1=="github.com/nats-io/nats-server/v2"{print $2}' tools/nats/go.mod)
 etcd=etcd-$(awk '$1=="go.etcd.io/etcd/server/v3"{print $2}' go.mod)
@@ -43,7 +45,7 @@ moto=moto-$(sed -n 's/^moto==//p' tools/s3/requirements.txt)
 there "$artemis" || command -v javac >/dev/null || packages+=(default-jdk-headless)
 [ ${#packages[@]} = 0 ] || scripts/packages.sh "${packages[@]}"
 
-if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto"; then
+if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi"; then
   command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/new.XXXXXX")
@@ -95,4 +97,11 @@ if ! there "$schemathesis"; then
   "$work/schemathesis/bin/pip" install -q --disable-pip-version-check "${schemathesis/-/==}" >&2
   rm -rf "$work/schemathesis"/bin/pip* # its programs know the place where it was made; python -m does not
   mv -T "$work/schemathesis" "$cache/$schemathesis" || there "$schemathesis"
+fi
+if ! there "$asyncapi"; then
+  say "fetching $asyncapi"
+  mkdir "$work/asyncapi" "$work/specs"
+  (cd "$work" && npm pack --silent "@asyncapi/specs@${asyncapi#asyncapi-}" >/dev/null && tar -xzf asyncapi-specs-*.tgz -C specs)
+  mv "$work/specs/package/schemas/3.0.0.json" "$work/specs/package/LICENSE" "$work/asyncapi"
+  mv -T "$work/asyncapi" "$cache/$asyncapi" || there "$asyncapi"
 fi

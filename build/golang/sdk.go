@@ -83,7 +83,7 @@ func (b *Builder) sdkDigest() (string, error) {
 }
 
 // parts are what a processor is compiled from.
-var parts = []string{"go.mod", "go.sum", "binding", "component", "dealer", "document", "event", "function", "gateway/wire", "processor", "quantity", "runtime", "sdk", "trigger"}
+var parts = []string{"go.mod", "go.sum", "asyncapi", "binding", "component", "dealer", "document", "event", "function", "gateway/wire", "processor", "quantity", "runtime", "sdk", "trigger"}
 
 // eachSource calls do with the files of parts that are no tests.
 func eachSource(sources fs.FS, do func(name string, text []byte) error) error {

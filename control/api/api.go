@@ -60,7 +60,9 @@ type Options struct {
 	// CheckSource says what is wrong with the source of a mapping, by its
 	// kind; nil: any is taken.
 	CheckSource func(name string, t function.Trigger) error
-	Version     string
+	// Describer writes AsyncAPI documents; nil: nobody does.
+	Describer Describer
+	Version   string
 	// Hosts are the names under which the API may be asked besides those of
 	// the loopback; a web page of another name is refused.
 	Hosts []string
@@ -129,6 +131,7 @@ func (s *server) routes() map[string]handler {
 		"PATCH /api/v1/functions/{name}":                            applying(s, functions),
 		"DELETE /api/v1/functions/{name}":                           deleting(s, functions),
 		"GET /api/v1/functions/{name}/logs":                         s.logs,
+		"GET /api/v1/functions/{name}/asyncapi":                     s.describeFunction,
 		"GET /api/v1/functions/{name}/bindings":                     s.bindings,
 		"GET /api/v1/functions/{name}/triggers":                     s.triggers,
 		"POST /api/v1/functions/{name}/triggers/{trigger}/{verb}":   s.steer,
@@ -179,6 +182,7 @@ func (s *server) routes() map[string]handler {
 		"PUT /api/v1/mappings/{name}":                               replacing(s, mappings),
 		"PATCH /api/v1/mappings/{name}":                             applying(s, mappings),
 		"DELETE /api/v1/mappings/{name}":                            deleting(s, mappings),
+		"GET /api/v1/mappings/{name}/asyncapi":                      s.describeMapping,
 		"GET /api/v1/mappings/{name}/triggers":                      s.mappingTriggers,
 		"POST /api/v1/builds":                                       s.build,
 		"GET /api/v1/version":                                       s.version,

@@ -32,6 +32,7 @@ func rights() map[string]right {
 		"DELETE /api/v1/functions/{name}": {operation: "functions.delete", of: oneFunction},
 
 		"GET /api/v1/functions/{name}/logs":                       {operation: "logs.read", of: oneFunction},
+		"GET /api/v1/functions/{name}/asyncapi":                   {operation: "functions.read", of: oneFunction},
 		"GET /api/v1/functions/{name}/bindings":                   {operation: "bindings.read", of: oneFunction},
 		"GET /api/v1/functions/{name}/triggers":                   {operation: "triggers.read", of: oneFunction},
 		"POST /api/v1/functions/{name}/triggers/{trigger}/{verb}": {operation: "triggers.steer", of: oneFunction},
@@ -77,6 +78,7 @@ func rights() map[string]right {
 		"GET /api/v1/mappings":                 {operation: "mappings.read", of: wholeNamespace},
 		"POST /api/v1/mappings":                {operation: "mappings.write", of: wholeNamespace},
 		"GET /api/v1/mappings/{name}":          {operation: "mappings.read", of: wholeNamespace},
+		"GET /api/v1/mappings/{name}/asyncapi": {operation: "mappings.read", of: wholeNamespace},
 		"GET /api/v1/mappings/{name}/triggers": {operation: "mappings.read", of: wholeNamespace},
 		"PUT /api/v1/mappings/{name}":          {operation: "mappings.write", of: wholeNamespace},
 		"PATCH /api/v1/mappings/{name}":        {operation: "mappings.write", of: wholeNamespace},

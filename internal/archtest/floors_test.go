@@ -23,7 +23,7 @@ var floors = [][]string{
 	// words
 	{"event", "document", "quantity", "logline", "sdk/nuclio/logger", "binding/data"},
 	// pure
-	{"event/cloudevent", "component", "function", "sdk/go", "sdk/python", "sdk/nodejs", "sdk/java", "sdk/c", "sdk/nuclio", "dealer", "trigger/ack", "trigger/letter", "trigger/secure", "build/recipe",
+	{"asyncapi", "event/cloudevent", "component", "function", "sdk/go", "sdk/python", "sdk/nodejs", "sdk/java", "sdk/c", "sdk/nuclio", "dealer", "trigger/ack", "trigger/letter", "trigger/secure", "build/recipe",
 		"control/problem", "control/certificate", "control/apply", "control/api/openapi", "control/scale", "templates"},
 	// contracts
 	{"trigger", "trigger/letterbox", "runtime", "binding", "build", "control/store", "control/plan", "control/route"},

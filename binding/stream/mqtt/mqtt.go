@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/myelin-run/myelin/asyncapi"
 	"github.com/myelin-run/myelin/binding"
 	"github.com/myelin-run/myelin/binding/data"
 	"github.com/myelin-run/myelin/component"
@@ -95,7 +96,7 @@ func build(s binding.Settings, c Config) (binding.Binding, error) {
 	d := &link.Dialer{To: to, TLS: c.TLS, Version: version, KeepAlive: c.KeepAlive.Std(), Timeout: c.Timeout.Std(), Log: s.Log}
 	owner := strings.Trim("myelin-"+s.Function+"-"+s.Name, "-")
 	dial := func(ctx context.Context) (*link.Conn, error) { return d.Dial(ctx, d.Hello(link.Unnamed(owner))) }
-	return &publisher{Limits: c.Limits, cfg: c, prefix: s.Spec.Path,
+	return &publisher{Limits: c.Limits, cfg: c, prefix: s.Spec.Path, at: d.Describe(),
 		link: link.Publisher{Dial: dial, Connects: c.Timeout.Std(), Patience: c.Timeout.Std()}}, nil
 }
 
@@ -104,6 +105,7 @@ type publisher struct {
 	binding.Limits
 	cfg    Config
 	prefix string
+	at     asyncapi.Server
 	link   link.Publisher
 	opened atomic.Bool
 }

@@ -13,6 +13,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/myelin-run/myelin/asyncapi"
 	"github.com/myelin-run/myelin/binding"
 	"github.com/myelin-run/myelin/binding/data"
 	"github.com/myelin-run/myelin/component"
@@ -78,7 +79,7 @@ func build(s binding.Settings, c Config) (binding.Binding, error) {
 		return nil, binding.Wrong("attributes.tls", "%s", strings.TrimPrefix(err.Error(), "tls: "))
 	}
 	d := &link.Dialer{To: to, TLS: tls, ConnectTimeout: c.Timeout.Std(), Heartbeat: c.Heartbeat.Std(), Name: strings.Trim("myelin "+s.Function+" "+s.Name, " ")}
-	return &publisher{Limits: c.Limits, cfg: c, prefix: s.Spec.Path, link: link.Publisher{Dial: d.Dial, Patience: c.Timeout.Std()}}, nil
+	return &publisher{Limits: c.Limits, cfg: c, prefix: s.Spec.Path, at: to.Describe(), link: link.Publisher{Dial: d.Dial, Patience: c.Timeout.Std()}}, nil
 }
 
 // publisher implements [data.Publisher].
@@ -86,6 +87,7 @@ type publisher struct {
 	binding.Limits
 	cfg    Config
 	prefix string
+	at     []asyncapi.Server
 	link   link.Publisher
 	opened atomic.Bool
 }

@@ -151,6 +151,7 @@ func schemas(t *testing.T) map[string]any {
 			t.Fatalf("the schema of %T is called %s, not %s", v, typeName(reflect.TypeOf(v)), name)
 		}
 	}
+	out["AsyncAPIDocument"] = map[string]any{"type": "object", "required": []any{"asyncapi", "info", "channels", "operations"}}
 	out["Document"] = map[string]any{"type": "object", "required": []any{"openapi", "info", "paths"}}
 	return out
 }
