@@ -16,7 +16,7 @@ import (
 	"github.com/myelin-run/myelin/dealer/server"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // memory is a store that servers of one process share.
 type memory struct {

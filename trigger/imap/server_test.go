@@ -155,8 +155,12 @@ func TestRenumbered(t *testing.T) {
 		return nil
 	})
 	r.until("the old one", func() bool { return len(inside) > 0 })
-	b.says(t, "DELETE orders", "CREATE orders", "APPEND orders {15+}\r\nSubject: new\r\n\r\n")
+	b.says(t, "DELETE orders", "CREATE orders")
 	close(release)
+	// Dovecot may take a mailbox for broken that one session has open while others
+	// make it anew and write to it, and lose what they wrote.
+	r.until("a new session", func() bool { return r.Report().Reconnects > 0 })
+	b.says(t, "APPEND orders {15+}\r\nSubject: new\r\n\r\n")
 	r.until("the new one", func() bool {
 		return slices.ContainsFunc(r.bodies(), func(s string) bool { return strings.Contains(s, "new") })
 	})

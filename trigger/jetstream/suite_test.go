@@ -156,7 +156,7 @@ func (b *broker) Broken(t testing.TB, s trigger.Settings) map[string]triggertest
 	}
 }
 
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 func must(t testing.TB, err error) {
 	t.Helper()

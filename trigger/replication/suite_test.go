@@ -22,7 +22,7 @@ import (
 	"github.com/myelin-run/myelin/trigger/triggertest"
 )
 
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 var (
 	pool    servers.Pool

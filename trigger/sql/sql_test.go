@@ -18,7 +18,7 @@ import (
 	"github.com/myelin-run/myelin/trigger/sql/link"
 )
 
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) {
 	if mortal.Main(func(arg string) (trigger.Trigger, error) {

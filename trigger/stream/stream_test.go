@@ -19,7 +19,7 @@ import (
 	"github.com/myelin-run/myelin/trigger/triggertest/memory"
 )
 
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()

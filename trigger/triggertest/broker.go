@@ -85,7 +85,7 @@ type Guarantees struct {
 	// Brief leaves out what the engines do by themselves, for a second source of
 	// a trigger whose first one passes all.
 	Brief bool
-	// Patience bounds each wait; 0: 30s.
+	// Patience bounds each wait; 0: 2 minutes, since one takes long only if it is in vain.
 	Patience time.Duration
 	// Forever names functions of goroutines that a library starts once for the
 	// whole process; any other goroutine left behind is a leak.

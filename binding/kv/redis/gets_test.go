@@ -41,7 +41,7 @@ func (b *blocked) ask(_ context.Context, keys []string) ([][]byte, []error) {
 }
 
 // patience is how long anything may take before the test fails.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // begins returns the next request, which has to be of n keys.
 func (b *blocked) begins(t *testing.T, n int) request {

@@ -49,5 +49,5 @@ func patience() time.Duration {
 	if os.Getenv(defectEnv) != "" {
 		return 3 * time.Second
 	}
-	return 30 * time.Second
+	return 2 * time.Minute
 }
