@@ -24,6 +24,7 @@ import (
 	"github.com/myelin-run/myelin/test/servers"
 	"github.com/myelin-run/myelin/trigger"
 	"github.com/myelin-run/myelin/trigger/files"
+	"github.com/myelin-run/myelin/trigger/kinesis"
 	"github.com/myelin-run/myelin/trigger/outbox"
 	"github.com/myelin-run/myelin/trigger/replication"
 	s3trigger "github.com/myelin-run/myelin/trigger/s3"
@@ -46,7 +47,7 @@ func polls(t *testing.T, example, name string, change func(*function.Trigger)) (
 	function.Defaults(&a.Config)
 	log = filepath.Join(t.TempDir(), "log")
 	p, err := processor.New(processor.Config{Function: a.Config, Dir: a.Dir, Scratch: t.TempDir(), Admin: processor.Admin{Listen: "none"}, Logs: processor.Logs{Function: logs.Sink{File: log}}},
-		processor.Parts{Triggers: trigger.NewSet(sqltrigger.Factory(), outbox.Factory(), replication.Factory(), files.Factory(), s3trigger.Factory(), sqs.Factory()), Runtimes: runtime.NewSet(python.Factory())})
+		processor.Parts{Triggers: trigger.NewSet(sqltrigger.Factory(), outbox.Factory(), replication.Factory(), files.Factory(), s3trigger.Factory(), sqs.Factory(), kinesis.Factory()), Runtimes: runtime.NewSet(python.Factory())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -197,7 +197,7 @@ func (c *checker) address(path, text string) {
 
 // alwaysDealt are the kinds whose source has shards, or is one, without being asked
 // for.
-var alwaysDealt = []string{"sql", "s3", "imap", "v3ioStream", "postgresReplication"}
+var alwaysDealt = []string{"sql", "s3", "imap", "v3ioStream", "kinesis", "postgresReplication"}
 
 // Dealt reports whether the trigger reads shards that the dealer deals, as its
 // attributes say it for every kind that can.

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs the servers that tests start: Redis, PostgreSQL, MariaDB, Mosquitto, RabbitMQ and
 # Dovecot from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd and gofakes3 from their Go
-# modules, moto from PyPI. What has been fetched is kept outside the clone, by version;
+# modules, moto from PyPI, kinesis-local from npm. What has been fetched is kept outside the clone, by version;
 # with everything there this needs no network and takes no time. No service is started.
 #
 # Kafka: the newest version whose modules are all published and that runs on
-# Java 17. Look into tools/kafka/pom.xml, tools/artemis/pom.xml, tools/nats/go.mod
-# and tools/s3 for the versions; etcd's is that of the store in go.mod.
+# Java 17. Look into tools/kafka/pom.xml, tools/artemis/pom.xml, tools/nats/go.mod,
+# tools/kinesis and tools/s3 for the versions; etcd's is that of the store in go.mod.
 #
 # Schemathesis, from PyPI, is no server: it asks the API what its document allows
 # and does not allow, and looks at the answers. Nor is AsyncAPI's own schema, from
@@ -37,6 +37,7 @@ artemis=artemis-$(sed -n '/artemis-server/{n;s/.*<version>\(.*\)<.*/\1/p}' tools
 schemathesis=schemathesis-$(sed -n 's/.*SchemathesisVersion = "\(.*\)".*/\1/p' test/servers/schemathesis.go)
 asyncapi=asyncapi-$(sed -n 's/.*asyncAPIRelease = "\(.*\)".*/\1/p' test/servers/asyncapi.go)
 elasticmq=elasticmq-$(sed -n '/elasticmq-server_2.13/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/elasticmq/pom.xml)
+kinesis=kinesis-$(sed -n 's/.*"kinesis-local": "\(.*\)".*/\1/p' tools/kinesis/package.json)
 nats=nats-server-$(awk '$1=="github.com/nats-io/nats-server/v2"{print $2}' tools/nats/go.mod)
 etcd=etcd-$(awk '$1=="go.etcd.io/etcd/server/v3"{print $2}' go.mod)
 gofakes3=gofakes3-$(awk '$2=="github.com/johannesboyne/gofakes3"{print $3}' tools/s3/go.mod)
@@ -45,7 +46,7 @@ moto=moto-$(sed -n 's/^moto==//p' tools/s3/requirements.txt)
 there "$artemis" || command -v javac >/dev/null || packages+=(default-jdk-headless)
 [ ${#packages[@]} = 0 ] || scripts/packages.sh "${packages[@]}"
 
-if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi"; then
+if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$kinesis"; then
   command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/new.XXXXXX")
@@ -90,6 +91,14 @@ if ! there "$moto"; then
   "$work/moto/bin/pip" install -q --disable-pip-version-check -r tools/s3/requirements.txt >&2
   rm -rf "$work/moto"/bin/pip*
   mv -T "$work/moto" "$cache/$moto" || there "$moto"
+fi
+if ! there "$kinesis"; then
+  say "fetching $kinesis"
+  mkdir "$work/kinesis"
+  cp tools/kinesis/package.json tools/kinesis/package-lock.json "$work/kinesis"
+  npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$work/kinesis" >&2
+  rm -f "$work"/kinesis/node_modules/kinesis-local/*.map # nobody looks into it
+  mv -T "$work/kinesis" "$cache/$kinesis" || there "$kinesis"
 fi
 if ! there "$schemathesis"; then
   say "fetching $schemathesis"

@@ -37,7 +37,7 @@ var triggers = map[string]string{
 	"redis": "trigger/redis", "redisList": "trigger/redislist", "redisPubSub": "trigger/redispubsub",
 	"s3":  "trigger/s3",
 	"sql": "trigger/sql",
-	"sqs": "trigger/sqs",
+	"sqs": "trigger/sqs", "kinesis": "trigger/kinesis",
 
 	"v3ioStream": "trigger/v3io",
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/myelin-run/myelin/trigger/imap"
 	"github.com/myelin-run/myelin/trigger/jetstream"
 	"github.com/myelin-run/myelin/trigger/kafka"
+	"github.com/myelin-run/myelin/trigger/kinesis"
 	"github.com/myelin-run/myelin/trigger/mqtt"
 	"github.com/myelin-run/myelin/trigger/nats"
 	"github.com/myelin-run/myelin/trigger/outbox"
@@ -63,6 +64,7 @@ var triggers = trigger.NewSet(
 	s3.Factory(),
 	sql.Factory(),
 	sqs.Factory(),
+	kinesis.Factory(),
 	v3io.Factory(),
 )
 

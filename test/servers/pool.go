@@ -66,6 +66,9 @@ func (p *Pool) Artemis(t T) *Server { t.Helper(); return p.get(t, artemis) }
 // ElasticMQ is a service of queues as it starts.
 func (p *Pool) ElasticMQ(t T) *Server { t.Helper(); return p.get(t, elasticmq) }
 
+// Kinesis is a service of streams as it starts.
+func (p *Pool) Kinesis(t T) *Server { t.Helper(); return p.get(t, kinesis) }
+
 // NATS is a server as NATS starts it.
 func (p *Pool) NATS(t T) *Server { t.Helper(); return p.get(t, nats) }
 

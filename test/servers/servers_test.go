@@ -77,13 +77,14 @@ func check(t *testing.T, err error) {
 // The versions of the scripts are those that the tests look for.
 func TestVersionsAgree(t *testing.T) {
 	for file, want := range map[string]string{
-		"../../tools/nats/go.mod":         `nats-server/v2 ` + regexp.QuoteMeta(natsRelease) + `\s`,
-		"../../go.mod":                    `etcd/server/v3 ` + regexp.QuoteMeta(etcdRelease) + `\s`,
-		"../../tools/s3/go.mod":           `gofakes3 ` + regexp.QuoteMeta(gofakes3Release) + `\s`,
-		"../../tools/s3/requirements.txt": `(?m)^moto==` + regexp.QuoteMeta(motoRelease) + `$`,
-		"../../tools/kafka/pom.xml":       `<artifactId>kafka_2.13</artifactId>\s*<version>` + regexp.QuoteMeta(kafkaRelease) + `<`,
-		"../../tools/artemis/pom.xml":     `<artifactId>artemis-server</artifactId>\s*<version>` + regexp.QuoteMeta(artemisRelease) + `<`,
-		"../../tools/elasticmq/pom.xml":   `<artifactId>elasticmq-server_2.13</artifactId>\s*<version>` + regexp.QuoteMeta(elasticmqRelease) + `<`,
+		"../../tools/nats/go.mod":          `nats-server/v2 ` + regexp.QuoteMeta(natsRelease) + `\s`,
+		"../../go.mod":                     `etcd/server/v3 ` + regexp.QuoteMeta(etcdRelease) + `\s`,
+		"../../tools/s3/go.mod":            `gofakes3 ` + regexp.QuoteMeta(gofakes3Release) + `\s`,
+		"../../tools/s3/requirements.txt":  `(?m)^moto==` + regexp.QuoteMeta(motoRelease) + `$`,
+		"../../tools/kafka/pom.xml":        `<artifactId>kafka_2.13</artifactId>\s*<version>` + regexp.QuoteMeta(kafkaRelease) + `<`,
+		"../../tools/artemis/pom.xml":      `<artifactId>artemis-server</artifactId>\s*<version>` + regexp.QuoteMeta(artemisRelease) + `<`,
+		"../../tools/elasticmq/pom.xml":    `<artifactId>elasticmq-server_2.13</artifactId>\s*<version>` + regexp.QuoteMeta(elasticmqRelease) + `<`,
+		"../../tools/kinesis/package.json": `"kinesis-local": "` + regexp.QuoteMeta(kinesisRelease) + `"`,
 	} {
 		data, err := os.ReadFile(file)
 		check(t, err)
@@ -96,7 +97,7 @@ func TestVersionsAgree(t *testing.T) {
 // What is missing is told with the command that installs it.
 func TestMissing(t *testing.T) {
 	t.Setenv("MYELIN_SERVERS", t.TempDir())
-	for _, k := range []kind{kafka, artemis, elasticmq, nats, etcd, gofakes3, moto} {
+	for _, k := range []kind{kafka, artemis, elasticmq, kinesis, nats, etcd, gofakes3, moto} {
 		_, err := prepare(k, t.TempDir(), options{})
 		if err == nil || !strings.Contains(err.Error(), "scripts/servers.sh") {
 			t.Errorf("%s: %v", k.name, err)

@@ -58,13 +58,28 @@ func (d *Dealt) Assign(ctx context.Context, table string, part float64, all []tr
 		t.topics[s.Topic] = true
 		resources[i].Name = nameOf(s)
 	}
-	// More shards are a later edition: a processor of before that says again what
-	// it knows does not take away those that came since.
-	t.member, err = c.Join(table, uint64(len(all)), resources, t)
+	t.member, err = c.Join(table, edition(all), resources, t)
 	if err != nil {
 		return err
 	}
 	return c.Run(ctx)
+}
+
+// edition counts the changes of a list of shards: a processor of before that says
+// again what it knows neither takes away those that came since, nor brings back those
+// that went. Shards are numbered as they come, and none comes back, so what is missing
+// below the last one went.
+func edition(all []trigger.Shard) uint64 {
+	last := map[string]int32{}
+	for _, s := range all {
+		last[s.Topic] = max(last[s.Topic], s.N)
+	}
+	came := uint64(0)
+	for _, n := range last {
+		came += uint64(n) + 1
+	}
+	went := came - uint64(len(all))
+	return came + went
 }
 
 // taker passes on what the dealer says.
