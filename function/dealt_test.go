@@ -20,6 +20,7 @@ func TestDealt(t *testing.T) {
 		{"sql", `[]`, false},
 		{"jetstream", ``, false},
 		{"v3ioStream", ``, true},
+		{"kinesis", `{"shards": ["shardId-000000000000"]}`, true},
 		{"v3ioStream", `{"consumerGroup": "g"}`, true},
 		{"v3ioStream", `{"consumerGroup": "g", "assignment": "all"}`, false},
 	} {

@@ -203,11 +203,12 @@ var alwaysDealt = []string{"sql", "s3", "imap", "v3ioStream", "kinesis", "postgr
 // attributes say it for every kind that can.
 func (t Trigger) Dealt() bool {
 	var a struct {
-		Shards     int    `json:"shards"`
+		Shards     any    `json:"shards"` // how many; of kinesis, which
 		Assignment string `json:"assignment"`
 	}
 	if len(t.Attributes) > 0 && json.Unmarshal(t.Attributes, &a) != nil {
 		return false // the trigger says what is wrong
 	}
-	return (a.Shards > 0 || slices.Contains(alwaysDealt, t.Kind)) && (a.Assignment == "" || a.Assignment == "dealer")
+	n, _ := a.Shards.(float64)
+	return (n > 0 || slices.Contains(alwaysDealt, t.Kind)) && (a.Assignment == "" || a.Assignment == "dealer")
 }

@@ -76,9 +76,12 @@ func (d *Dealer) Away() { d.stop() }
 // Forget drops what the dealer has stored; it must be away.
 func (d *Dealer) Forget() { d.store.pages, d.store.rev = map[string][]byte{}, 0 }
 
+// Address is where it takes beats.
+func (d *Dealer) Address() string { return "unix:" + d.path }
+
 // Assigner is the dealer's word for one more processor.
 func (d *Dealer) Assigner() trigger.Assigner {
-	return dealt.New(dealt.Options{Address: "unix:" + d.path, Processor: fmt.Sprint("p", d.count.Add(1)), Beat: 100 * time.Millisecond, Log: d.log})
+	return dealt.New(dealt.Options{Address: d.Address(), Processor: fmt.Sprint("p", d.count.Add(1)), Beat: 100 * time.Millisecond, Log: d.log})
 }
 
 // Zombie is an assigner that gives all shards, under an epoch that is told, and
