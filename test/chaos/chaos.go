@@ -58,6 +58,10 @@ type Own interface {
 	Function() (name, more string)
 }
 
+// Leased is implemented by systems whose shards a dealer deals: Dealer is where it
+// takes beats.
+type Leased interface{ Dealer() string }
+
 // Sparer is implemented by systems whose broker is left alone: everything else is
 // broken.
 type Sparer interface{ SparesBroker() }

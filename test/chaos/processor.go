@@ -39,6 +39,7 @@ function:
     env: [{name: LEDGER, value: %[2]s}]
     triggers:
       in: %[3]s
+%[6]s
 `
 
 // start starts a processor, and waits until it is ready. One of the same name has
@@ -51,11 +52,15 @@ func (w *world) start(name string) *processor {
 	if x, ok := w.sys.(Own); ok {
 		function, more = x.Function()
 	}
+	dealer := ""
+	if x, ok := w.sys.(Leased); ok {
+		dealer = "dealer: " + x.Dealer()
+	}
 	source, err := os.ReadFile(filepath.Join("functions", function, function+".py"))
 	w.must(err)
 	w.must(os.MkdirAll(filepath.Join(p.dir, "src"), 0o755))
 	w.must(os.WriteFile(filepath.Join(p.dir, "src", function+".py"), source, 0o644))
-	w.must(os.WriteFile(filepath.Join(p.dir, "processor.yaml"), fmt.Appendf(nil, config, p.dir, w.file, w.sys.Trigger(name), function, more), 0o644))
+	w.must(os.WriteFile(filepath.Join(p.dir, "processor.yaml"), fmt.Appendf(nil, config, p.dir, w.file, w.sys.Trigger(name), function, more, dealer), 0o644))
 	bin, err := filepath.Abs(filepath.Join("..", "..", "bin", "processor"))
 	w.must(err)
 	p.cmd = exec.Command(bin, "-listen", "127.0.0.1:0")

@@ -20,7 +20,7 @@ type edge struct {
 
 	mu    sync.Mutex
 	rules map[string]rule // by action, or of all
-	calls map[string]int  // of each action
+	calls map[string]int  // that were answered, of each action
 }
 
 // rule is what an action is answered with.
@@ -42,6 +42,7 @@ func newEdge(t testing.TB, addr string) *edge {
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, action, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		defer e.count(action)
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			panic(http.ErrAbortHandler)
@@ -64,7 +65,6 @@ func newEdge(t testing.TB, addr string) *edge {
 func (e *edge) meets(action, body string) (rule, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.calls[action]++
 	for _, name := range []string{action, ""} {
 		if x, is := e.rules[name]; is && x.left != 0 && strings.Contains(body, x.having) {
 			x.left--
@@ -89,6 +89,13 @@ func (e *edge) rule(action string, x rule) {
 	e.rules[action] = x
 }
 
+func (e *edge) count(action string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.calls[action]++
+}
+
+// called is how often an action was answered.
 func (e *edge) called(action string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -67,6 +67,9 @@ func (p *puller) run() {
 
 // await waits until the parents of the shard are read to their end.
 func (p *puller) await() {
+	if p.gone || p.at.kind != nowhere {
+		return // it was decided when the shard was claimed
+	}
 	p.n.waits.Add(1)
 	defer p.n.waits.Add(-1)
 	for slow := 0; ; {
@@ -80,7 +83,7 @@ func (p *puller) await() {
 			delivery.Sleep(p.ctx, delivery.Reconnect(slow))
 			continue
 		case err != nil:
-			p.giveUp(err)
+			p.giveUp(p.n.unfenced(err))
 			p.gone = true
 			return
 		}
@@ -124,7 +127,11 @@ func (p *puller) decide(ctx context.Context) (ready bool, err error) {
 // leave ends the reading of a shard that is not there any more.
 func (p *puller) leave() {
 	p.gone = true
-	if k := p.at.kind; k != nowhere {
+	at := p.at
+	if at.kind == nowhere {
+		at = p.kept.place
+	}
+	if at.kind != nowhere && !at.over() {
 		p.n.src.log.Warn("the shard was deleted before it was read to its end", "stream", p.lease.Topic, "shard", p.lease.Shard)
 	}
 }

@@ -58,6 +58,15 @@ func (b *broker) wants(t testing.TB, shard int32, place string) {
 	})
 }
 
+// putUntil sends a record again and again until something comes.
+func (b *broker) putUntil(t testing.TB, r *running, body string) {
+	t.Helper()
+	eventually(t, "an event", func() bool {
+		b.put(t, "k", []byte(body))
+		return len(r.events) > 0
+	})
+}
+
 // said is a log that a test reads while others write.
 type said struct {
 	mu  sync.Mutex
@@ -110,11 +119,9 @@ func TestStart(t *testing.T) {
 	for at, want := range map[string]string{"earliest": "old", between.UTC().Format(time.RFC3339Nano): "new", "latest": "last", "": "last"} {
 		s := b.settings(t)
 		s.Spec.StartAt, s.Name = at, "at"+at
-		asked := b.edge.called("GetRecords")
 		r := run(t, b.at(t, s, map[string]any{"assignment": "all", "iteratorType": "LATEST"}), nil)
-		eventually(t, "records to be asked for", func() bool { return b.edge.called("GetRecords") > asked })
 		if want == "last" {
-			b.put(t, "k", []byte("last"))
+			b.putUntil(t, r, "last")
 		}
 		if ev := r.next(); string(ev.Body) != want {
 			t.Errorf("at %q: event %s, want %s", at, ev.Body, want)
@@ -217,9 +224,7 @@ func TestRetentionPastTheCheckpoint(t *testing.T) {
 			}
 			eventually(t, "the warning", func() bool { return log.has("was deleted") })
 			if policy == toLatest {
-				asked := b.edge.called("GetRecords")
-				eventually(t, "records to be asked for", func() bool { return b.edge.called("GetRecords") > asked })
-				b.put(t, "k", []byte("new"))
+				b.putUntil(t, r, "new")
 			}
 			if ev := r.next(); string(ev.Body) != want {
 				t.Errorf("event %s, want %s", ev.Body, want)

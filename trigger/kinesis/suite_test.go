@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 func TestSuite(t *testing.T) {
 	pool.Kinesis(t) // before goroutines are counted
 	pool.Moto(t)
-	d := dealing.Start(t, 3*time.Second)
+	d := dealing.Start(t, 10*time.Second)
 	triggertest.StreamSuite(t, triggertest.Guarantees{NoHeaders: true, Parallel: true, Patience: patience, New: func(t testing.TB) triggertest.Broker {
 		b := newBroker(t)
 		b.dealer = d
