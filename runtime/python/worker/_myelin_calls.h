@@ -279,6 +279,7 @@ static void hope(Channel *c, uint32_t cell) {
     uint64_t end = now_ns() + c->call_spin;
     do {
         for (int i = 0; i < 32 && !(found = call_answered(c, cell)); i++) pause_cpu();
+        if (!found) sched_yield(); /* who is to answer may wait for this very processor */
     } while (!found && now_ns() < end);
     Py_END_ALLOW_THREADS
     c->hopes = 0;
