@@ -10,7 +10,7 @@ import (
 	"github.com/myelin-run/myelin/trigger/letter"
 )
 
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // running is a trigger that runs, and the events that its function saw.
 type running struct {
