@@ -16,6 +16,7 @@ import (
 
 	"github.com/myelin-run/myelin/control/api"
 	"github.com/myelin-run/myelin/control/catalog"
+	"github.com/myelin-run/myelin/control/history"
 	"github.com/myelin-run/myelin/control/job"
 	"github.com/myelin-run/myelin/control/plan"
 	"github.com/myelin-run/myelin/control/reconcile"
@@ -24,6 +25,7 @@ import (
 	"github.com/myelin-run/myelin/control/store/etcd"
 	"github.com/myelin-run/myelin/control/store/mirror"
 	"github.com/myelin-run/myelin/control/store/sealed"
+	"github.com/myelin-run/myelin/dashboard"
 	"github.com/myelin-run/myelin/function"
 	"github.com/myelin-run/myelin/gateway"
 	"github.com/myelin-run/myelin/platform/local"
@@ -200,6 +202,7 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 		Catalog: cat, Platform: plat, Artefacts: artefacts{c.o.DataDir}, Log: c.o.Log, Scaler: scales,
 		Route: gw.follow, URL: gw.url, Linger: c.o.Linger, Secrets: doors.secrets,
 	})
+	past := history.New(history.Options{Platform: plat, Processors: plat})
 	// Sinks first: what is started later ends earlier.
 	run := &floors{}
 	deals, err := c.deal(ctx, run, store, plat.FunctionOf)
@@ -214,12 +217,13 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 	if err == nil {
 		run.start("reconciler", loop.Run)
 		run.start("scaler", scales.Run)
+		run.start("history", past.Run)
 		run.start("rollouts", rollout.New(rollout.Options{Catalog: cat, Counter: &counts{cat, gw, plat}, Log: c.o.Log}).Run)
 		run.start("jobs", job.New(job.Options{Catalog: cat, Caller: newJobCalls(cat), Log: c.o.Log, Grace: jobGrace}).Run)
 		run.start("collector", (&collector{cat, c.o.DataDir, plan.Keep{Newest: c.o.KeepVersions, For: c.o.KeepFor}, c.o.Log}).run)
-		handler := api.New(api.Options{Catalog: cat, Logs: plat, Processors: plat, Letters: plat, Dealer: deals, Starts: scales.Starts, Builder: c.o.Builder, Temp: filepath.Join(c.o.DataDir, "tmp"), Version: c.o.Version, CheckSource: c.o.CheckSource, Describer: c.o.Describer, Log: c.o.Log,
+		handler := api.New(api.Options{Catalog: cat, Logs: plat, Processors: plat, Letters: plat, Dealer: deals, Starts: scales.Starts, History: past, Builder: c.o.Builder, Temp: filepath.Join(c.o.DataDir, "tmp"), Version: c.o.Version, CheckSource: c.o.CheckSource, Describer: c.o.Describer, Log: c.o.Log,
 			Gate: doors.gate, Tokens: doors.tokens, Secrets: doors.secrets, Audit: doors.audit, Rotate: store.Rotate})
-		run.start("API", serveAPI(l, doors.tls, handler, c.o.Log))
+		run.start("API", serveAPI(l, doors.tls, dashboard.Over(handler), c.o.Log))
 		c.ready(ctx, l, plat, doors)
 		err = run.wait(ctx)
 	}
@@ -245,7 +249,7 @@ func (c *Control) ready(ctx context.Context, l net.Listener, plat *local.Platfor
 
 // stop ends API and reconciler, then what they made, then the supervision.
 func (c *Control) stop(run *floors, plat *local.Platform, gw *gatewayProcess) error {
-	errs := []error{run.stop("API"), run.stop("jobs"), run.stop("collector"), run.stop("rollouts"), run.stop("scaler"), run.stop("reconciler")}
+	errs := []error{run.stop("API"), run.stop("jobs"), run.stop("collector"), run.stop("rollouts"), run.stop("history"), run.stop("scaler"), run.stop("reconciler")}
 	if !c.o.LeaveRunning {
 		ctx, cancel := context.WithTimeout(context.Background(), c.o.StopTimeout)
 		defer cancel()

@@ -8,6 +8,8 @@
 # Java 17. Look into tools/kafka/pom.xml, tools/artemis/pom.xml, tools/nats/go.mod,
 # tools/kinesis and tools/s3 for the versions; etcd's is that of the store in go.mod.
 #
+# Chromium, from Debian, and the tools of the dashboard, from npm, are for its tests.
+#
 # Schemathesis, from PyPI, is no server: it asks the API what its document allows
 # and does not allow, and looks at the answers. Nor is AsyncAPI's own schema, from
 # npm, by which tests check the documents that are written.
@@ -23,6 +25,8 @@ need postgresql /usr/lib/postgresql/15/bin/postgres
 need mariadb-server-core /usr/sbin/mariadbd
 need rabbitmq-server /usr/lib/rabbitmq/bin/rabbitmq-server
 need dovecot-imapd /usr/lib/dovecot/imap
+need chromium /usr/bin/chromium
+[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || packages+=(fonts-dejavu-core)
 command -v java >/dev/null || packages+=(default-jre-headless)
 
 # The same places as test/servers/installed.go looks in.
@@ -114,3 +118,4 @@ if ! there "$asyncapi"; then
   mv "$work/specs/package/schemas/3.0.0.json" "$work/specs/package/LICENSE" "$work/asyncapi"
   mv -T "$work/asyncapi" "$cache/$asyncapi" || there "$asyncapi"
 fi
+scripts/dashboard.sh install

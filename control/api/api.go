@@ -22,6 +22,7 @@ import (
 	"github.com/myelin-run/myelin/control/api/openapi"
 	"github.com/myelin-run/myelin/control/audit"
 	"github.com/myelin-run/myelin/control/catalog"
+	"github.com/myelin-run/myelin/control/history"
 	"github.com/myelin-run/myelin/control/problem"
 	"github.com/myelin-run/myelin/control/scaler"
 	"github.com/myelin-run/myelin/control/secret"
@@ -47,6 +48,14 @@ type Builder interface {
 	Build(ctx context.Context, cfg function.Config, src SourceRef, log io.Writer) (build.Artefact, error)
 }
 
+// History remembers what functions did.
+type History interface {
+	// Of returns at most so many points of a function, those after since and of
+	// these the newest; All those of all functions of a namespace, "" for all.
+	Of(n catalog.Name, since time.Time, most int) []history.Point
+	All(namespace string, since time.Time, most int) map[catalog.Name][]history.Point
+}
+
 // Options of the API.
 type Options struct {
 	Catalog    *catalog.Catalog
@@ -55,6 +64,7 @@ type Options struct {
 	Letters    platform.Letters       // nil: dead letters cannot be reached
 	Dealer     Dealer                 // nil: nothing is dealt
 	Starts     func() []scaler.Starts // nil: nobody counts them
+	History    History                // nil: nobody remembers what functions did
 	Builder    Builder                // nil: nothing can be built
 	Temp       string                 // where uploads lie while they are built
 	// CheckSource says what is wrong with the source of a mapping, by its
@@ -132,6 +142,7 @@ func (s *server) routes() map[string]handler {
 		"DELETE /api/v1/functions/{name}":                           deleting(s, functions),
 		"GET /api/v1/functions/{name}/logs":                         s.logs,
 		"GET /api/v1/functions/{name}/asyncapi":                     s.describeFunction,
+		"GET /api/v1/functions/{name}/figures":                      s.oneFigures,
 		"GET /api/v1/functions/{name}/bindings":                     s.bindings,
 		"GET /api/v1/functions/{name}/triggers":                     s.triggers,
 		"POST /api/v1/functions/{name}/triggers/{trigger}/{verb}":   s.steer,
@@ -188,6 +199,7 @@ func (s *server) routes() map[string]handler {
 		"GET /api/v1/version":                                       s.version,
 		"GET /api/v1/healthz":                                       s.healthz,
 		"GET /api/v1/metrics":                                       s.metrics,
+		"GET /api/v1/figures":                                       s.figures,
 		"GET /api/v1/openapi.json":                                  s.document,
 		"/":                                                         s.unknown,
 	}

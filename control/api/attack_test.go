@@ -16,6 +16,7 @@ import (
 	"github.com/myelin-run/myelin/control/access"
 	"github.com/myelin-run/myelin/control/audit"
 	"github.com/myelin-run/myelin/control/catalog"
+	"github.com/myelin-run/myelin/control/history"
 	"github.com/myelin-run/myelin/control/secret"
 	"github.com/myelin-run/myelin/control/store/etcd"
 	"github.com/myelin-run/myelin/function"
@@ -43,7 +44,7 @@ func newFort(t *testing.T) *fort {
 	secrets := secret.New(s)
 	srv := httptest.NewServer(New(Options{
 		Catalog: f.cat, Temp: t.TempDir(), Version: "1", Log: slog.New(slog.DiscardHandler), Sending: time.Second,
-		Gate: access.NewGate(f.tokens, nil), Tokens: f.tokens, Secrets: secrets, Audit: f.audit,
+		Gate: access.NewGate(f.tokens, nil), Tokens: f.tokens, Secrets: secrets, Audit: f.audit, History: busy{},
 	}))
 	f.url = srv.URL
 	t.Cleanup(func() {
@@ -59,6 +60,21 @@ func newFort(t *testing.T) *fort {
 		f.plant(secrets, x[0], x[1], x[2])
 	}
 	return f
+}
+
+// busy has figures of all functions of the fort.
+type busy struct{}
+
+func (busy) Of(catalog.Name, time.Time, int) []history.Point { return nil }
+
+func (busy) All(ns string, _ time.Time, _ int) map[catalog.Name][]history.Point {
+	out := map[catalog.Name][]history.Point{}
+	for _, n := range []catalog.Name{{Namespace: "default", Name: "till"}, {Namespace: "default", Name: "vault"}, {Namespace: "other", Name: "stall"}} {
+		if ns == "" || ns == n.Namespace {
+			out[n] = nil
+		}
+	}
+	return out
 }
 
 func (f *fort) plant(secrets *secret.Secrets, ns, project, name string) {
@@ -175,10 +191,10 @@ func TestWhatIsSeen(t *testing.T) {
 	if hidden != 404 || absent != 404 || strings.ReplaceAll(text, "vault", "vaulx") != other {
 		t.Errorf("told apart: %d %s %d %s", hidden, text, absent, other)
 	}
-	for _, path := range []string{"/api/v1/functions", "/api/v1/functions?namespace=*", "/api/v1/projects", "/api/v1/projects?namespace=*", "/api/v1/secrets"} {
+	for _, path := range []string{"/api/v1/functions", "/api/v1/functions?namespace=*", "/api/v1/projects", "/api/v1/projects?namespace=*", "/api/v1/secrets", "/api/v1/figures", "/api/v1/figures?namespace=*"} {
 		code, text := f.ask(shop, "GET", path, "")
 		seen := strings.Contains(text, "till") || strings.Contains(path, "projects") && strings.Contains(text, `"shop"`)
-		if code != 200 || !seen || strings.Contains(text, "bank") || strings.Contains(text, "other") || strings.Contains(text, "stall") {
+		if code != 200 || !seen || strings.Contains(text, "bank") || strings.Contains(text, "vault") || strings.Contains(text, "other") || strings.Contains(text, "stall") {
 			t.Errorf("%s: %d %s", path, code, text)
 		}
 	}

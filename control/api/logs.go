@@ -84,6 +84,12 @@ func (s *server) invoke(w http.ResponseWriter, r *http.Request) error {
 			p.Out.Host = f.Status.Address
 			p.SetXForwarded()
 		},
+		ModifyResponse: func(answer *http.Response) error {
+			// The dashboard is served from here as well: a page that a function
+			// answers with is of no origin, and so cannot do what the dashboard may.
+			answer.Header.Add("Content-Security-Policy", "sandbox")
+			return nil
+		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() == nil {
 				problem.New(http.StatusBadGateway, fmt.Sprintf("function %q did not answer: %v", f.Metadata.Name, err)).Write(w)

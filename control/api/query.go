@@ -180,7 +180,7 @@ func checkQuery(r *http.Request, op openapi.Operation) error {
 			return badQuery(name, "is given %d times", len(q[name]))
 		}
 	}
-	return checkScope(r, slices.Contains(op.Query, "continue"))
+	return checkScope(r, op.Everywhere || slices.Contains(op.Query, "continue"))
 }
 
 // checkName refuses names that no object can have, before they become a part

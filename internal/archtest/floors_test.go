@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"event", "document", "quantity", "logline", "sdk/nuclio/logger", "binding/data"},
 	// pure
 	{"asyncapi", "event/cloudevent", "component", "function", "sdk/go", "sdk/python", "sdk/nodejs", "sdk/java", "sdk/c", "sdk/nuclio", "dealer", "trigger/ack", "trigger/letter", "trigger/secure", "build/recipe",
-		"control/problem", "control/certificate", "control/apply", "control/api/openapi", "control/scale", "templates"},
+		"control/problem", "control/certificate", "control/apply", "control/api/openapi", "control/scale", "templates", "dashboard"},
 	// contracts
 	{"trigger", "trigger/letterbox", "runtime", "binding", "build", "control/store", "control/plan", "control/route"},
 	// contracts on contracts, the suites of contracts, and plain mechanisms
@@ -34,7 +34,7 @@ var floors = [][]string{
 	// engines
 	{"gateway/",
 		"dealer/server", "dealer/client", "processor/worker", "processor/calls", "processor/exactly", "processor/cloudevents", "trigger/queue", "trigger/stream", "runtime/shm",
-		"binding/host", "binding/remote", "binding/table", "binding/file", "build/source", "build/artefact", "control/reconcile", "control/rollout", "control/job", "control/scaler", "control/access/oidc", "platform/local/supervise", "platform/platformtest"},
+		"binding/host", "binding/remote", "binding/table", "binding/file", "build/source", "build/artefact", "control/reconcile", "control/rollout", "control/job", "control/scaler", "control/history", "control/access/oidc", "platform/local/supervise", "platform/platformtest"},
 	// an engine on an engine
 	{"trigger/poll"},
 	// components

@@ -22,6 +22,8 @@ type Operation struct {
 	Query []string // the parameters of the query
 	// AnyQuery tells that the query is somebody else's, as of an invocation.
 	AnyQuery bool
+	// Everywhere tells that all namespaces at once may be meant.
+	Everywhere bool
 }
 
 type parameter struct {
@@ -55,6 +57,7 @@ func Operations() map[string]Operation {
 			}
 			o := Operation{AnyQuery: op.AnyQuery}
 			for _, p := range slices.Concat(shared, op.Parameters) {
+				o.Everywhere = o.Everywhere || strings.HasSuffix(p.Ref, "/namespaces")
 				if p.Ref != "" {
 					p = doc.Components.Parameters[p.Ref[strings.LastIndex(p.Ref, "/")+1:]]
 				}

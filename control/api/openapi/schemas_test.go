@@ -118,14 +118,14 @@ var objects = map[string]any{
 	"Job": function.Job{}, "JobInput": jobInput{}, "JobList": api.JobList{},
 	"JobItemsInput": api.JobItemsInput{}, "JobItemsAdded": api.JobItemsAdded{}, "JobItemList": api.JobItemList{},
 	"Mapping": function.Mapping{}, "MappingInput": mappingInput{}, "MappingList": api.MappingList{}, "AppliedMapping": api.AppliedMapping{},
-	"DealerList": api.DealerList{}, "DealerTable": api.DealerTable{}, "TriggerList": api.TriggerList{}, "BindingList": api.BindingList{}, "LetterList": api.LetterList{}, "Letter": letterbox.Kept{}, "Redriven": api.Redriven{}, "Purged": api.Purged{},
+	"DealerList": api.DealerList{}, "DealerTable": api.DealerTable{}, "TriggerList": api.TriggerList{}, "BindingList": api.BindingList{}, "FigureList": api.FigureList{}, "LetterList": api.LetterList{}, "Letter": letterbox.Kept{}, "Redriven": api.Redriven{}, "Purged": api.Purged{},
 	"BuildEvent": api.BuildEvent{}, "Problem": problem.Problem{}, "Version": versionAnswer{}, "Health": healthAnswer{},
 	"Caller": api.Caller{}, "TokenInput": api.TokenInput{}, "CreatedToken": api.CreatedToken{}, "TokenList": api.TokenList{},
 	"Secret": secret.Secret{}, "SecretInput": api.SecretInput{}, "SecretList": api.SecretList{}, "AuditList": api.AuditList{}, "Rotated": api.Rotated{},
 }
 
 // sources are the directories of the packages whose comments describe fields.
-var sources = []string{"..", "../../apply", "../../access", "../../audit", "../../secret", "../../problem", "../../../function", "../../../binding/host", "../../../trigger", "../../../trigger/letter", "../../../trigger/letterbox", "../../../build", "."}
+var sources = []string{"..", "../../apply", "../../access", "../../audit", "../../secret", "../../history", "../../problem", "../../../function", "../../../binding/host", "../../../trigger", "../../../trigger/letter", "../../../trigger/letterbox", "../../../build", "."}
 
 // schemas makes the schemas of all objects, by name.
 func schemas(t *testing.T) map[string]any {

@@ -1,0 +1,30 @@
+// Addresses of the page, behind the #, so that the server serves one file.
+
+export type Tab = 'charts' | 'logs' | 'try' | 'versions' | 'processors' | 'spec';
+export const tabs: Tab[] = ['charts', 'logs', 'try', 'versions', 'processors', 'spec'];
+
+export type Route = { page: 'overview' } | { page: 'function'; namespace: string; name: string; tab: Tab } | { page: 'unknown'; path: string };
+
+export function parse(hash: string): Route {
+  const path = hash.replace(/^#/, '');
+  const parts = path.split('/').filter(Boolean).map(unescape);
+  if (parts.length === 0) return { page: 'overview' };
+  const [kind, namespace, name, tab = 'charts'] = parts;
+  if (kind === 'functions' && namespace && name && parts.length <= 4 && (tabs as string[]).includes(tab)) {
+    return { page: 'function', namespace, name, tab: tab as Tab };
+  }
+  return { page: 'unknown', path };
+}
+
+function unescape(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+export function href(namespace: string, name: string, tab?: Tab): string {
+  const base = `#/functions/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+  return tab && tab !== 'charts' ? `${base}/${tab}` : base;
+}
