@@ -2,7 +2,7 @@
 // which logs what does harm where it is not shown as text, and broken, which
 // does not start.
 import assert from 'node:assert/strict';
-import { accessible, fits, gateway, open, picture, sound, step, until, visit, wish } from './browser.mjs';
+import { accessible, fits, gateway, home, open, picture, sound, step, until, visit, wish } from './browser.mjs';
 
 const browser = await open();
 const row = (page, name) => page.locator('[role=row]', { has: page.locator(`a[href="#/functions/default/${name}"]`) });
@@ -80,6 +80,10 @@ try {
     await page.getByLabel('Body').fill('<evil>');
     await page.getByLabel('Body').press('Control+Enter');
     await until('the other answer', async () => (await page.locator('[data-answer=status]').innerText()).startsWith('418'));
+    // A page of a function is of no origin, also when it is opened by itself.
+    const alone = await fetch(home + 'api/v1/functions/greet/invoke', { method: 'POST', body: '<evil>' });
+    assert.match(alone.headers.get('Content-Security-Policy'), /sandbox/);
+    await alone.arrayBuffer();
     assert.equal(await page.locator('[data-answer=body]').innerText(), '<img src=x onerror="window.hacked=1">\\u202egnp');
     await page.getByLabel('Headers, one a line').fill('nonsense');
     assert.ok(await page.getByRole('button', { name: 'Send' }).isDisabled());
