@@ -122,7 +122,7 @@ func (p *Pending) Finish(ctx context.Context) (*Instance, error) {
 	in.always.Store(r.flags&readyNative == 0)
 	in.claims = r.flags&readyClaims != 0
 	in.spin.on = o.Spin && r.flags&readyNative != 0
-	in.stay.on = o.Stay && r.flags&readyNative != 0
+	in.stay.on.Store(o.Stay && r.flags&readyNative != 0)
 	in.lone.on = !in.spin.on && r.flags&(readyNative|readyBells) == readyNative|readyBells
 	in.batches = r.flags&readyBatches != 0
 	in.drains = r.flags&readyDrains != 0

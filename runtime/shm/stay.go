@@ -28,7 +28,7 @@ type task struct {
 // has taken back the flag that says which bell the processor hears. The one whose bell that is
 // stays parked, and so hears of everything while a call is done.
 type stay struct {
-	on      bool
+	on      atomic.Bool  // set when the worker is ready, which may have called before
 	wanted  bool         // the next call is not to have a goroutine of its own; guarded by Instance.reading, as what follows
 	next    task         // that call
 	running atomic.Int32 // calls
@@ -54,7 +54,7 @@ func (in *Instance) serve(t task) {
 		in.call(t.cell, &t.entry, t.scope)
 		alone := in.stay.running.Add(-1) == 0
 		next, ok := task{}, false
-		if alone && in.stay.on && in.calls.ctx.Err() == nil && time.Now().Before(until) {
+		if alone && in.stay.on.Load() && in.calls.ctx.Err() == nil && time.Now().Before(until) {
 			next, ok = in.another(until)
 		}
 		in.tasks.Done()
