@@ -131,7 +131,7 @@ func (a *app) announce(o control.Options, at control.Addresses) {
 	if at.TLS {
 		scheme = "https"
 	}
-	fmt.Fprintf(a.term.Out, "%s %s://%s\n%s http://%s\n", a.term.OnOut(terminal.Bold, "API:    "), scheme, at.API, a.term.OnOut(terminal.Bold, "gateway:"), at.Gateway)
+	fmt.Fprintf(a.term.Out, "%s %s://%s, with the dashboard at /\n%s http://%s\n", a.term.OnOut(terminal.Bold, "API:    "), scheme, at.API, a.term.OnOut(terminal.Bold, "gateway:"), at.Gateway)
 	fmt.Fprintf(a.term.Out, "%s %s\n", a.term.OnOut(terminal.Bold, "data:   "), o.DataDir)
 	if at.Token != "" {
 		fmt.Fprintf(a.term.Out, "%s the first admin's is in %s\n", a.term.OnOut(terminal.Bold, "token:  "), at.Token)
