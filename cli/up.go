@@ -131,10 +131,11 @@ func (a *app) announce(o control.Options, at control.Addresses) {
 	if at.TLS {
 		scheme = "https"
 	}
-	fmt.Fprintf(a.term.Out, "%s %s://%s, with the dashboard at /\n%s http://%s\n", a.term.OnOut(terminal.Bold, "API:    "), scheme, at.API, a.term.OnOut(terminal.Bold, "gateway:"), at.Gateway)
-	fmt.Fprintf(a.term.Out, "%s %s\n", a.term.OnOut(terminal.Bold, "data:   "), o.DataDir)
+	bold := func(label string) string { return a.term.OnOut(terminal.Bold, label) }
+	fmt.Fprintf(a.term.Out, "%s %s://%s\n%s %s://%s/\n", bold("API:      "), scheme, at.API, bold("dashboard:"), scheme, at.API)
+	fmt.Fprintf(a.term.Out, "%s http://%s\n%s %s\n", bold("gateway:  "), at.Gateway, bold("data:     "), o.DataDir)
 	if at.Token != "" {
-		fmt.Fprintf(a.term.Out, "%s the first admin's is in %s\n", a.term.OnOut(terminal.Bold, "token:  "), at.Token)
+		fmt.Fprintf(a.term.Out, "%s the first admin's is in %s\n", bold("token:    "), at.Token)
 	}
 	if at.Adopted > 0 {
 		fmt.Fprintf(a.term.Out, "took over %d running functions\n", at.Adopted)

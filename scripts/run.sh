@@ -33,5 +33,5 @@ echo
 bin/myelin get functions
 if [ "$status" != 0 ]; then kill -INT $up; wait $up || true; exit 1; fi
 echo
-echo "Myelin runs in the foreground: API http://$api, gateway http://$gateway. Ctrl-C drains and stops."
+echo "Myelin runs in the foreground: API and dashboard http://$api, gateway http://$gateway. Ctrl-C drains and stops."
 wait $up
