@@ -52,7 +52,7 @@ func configureKinesis(s *Server, o options) error {
 	s.program.command = func() *exec.Cmd {
 		cmd := exec.Command(node, "--require", s.path("loopback.js"), filepath.Join(program, "main.js"))
 		cmd.Env = append(cmd.Environ(), "KINESIS_MOCK_PLAIN_PORT="+port, "KINESIS_MOCK_TLS_PORT=0", "KINESIS_MOCK_CERT_PATH="+filepath.Join(program, "server.json"),
-			"CREATE_STREAM_DURATION=1ms", "DELETE_STREAM_DURATION=1ms", "SPLIT_SHARD_DURATION=1ms", "MERGE_SHARDS_DURATION=1ms", "SHARD_LIMIT=10000", "LOG_LEVEL=ERROR",
+			"CREATE_STREAM_DURATION=1ms", "DELETE_STREAM_DURATION=1ms", "SPLIT_SHARD_DURATION=1ms", "MERGE_SHARDS_DURATION=1ms", "REGISTER_STREAM_CONSUMER_DURATION=1ms", "SHARD_LIMIT=10000", "LOG_LEVEL=ERROR",
 			"SHOULD_PERSIST_DATA=true", "PERSIST_INTERVAL=500ms", "PERSIST_PATH="+s.path("data"))
 		return cmd
 	}

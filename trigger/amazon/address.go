@@ -126,9 +126,14 @@ func (p *Place) Open(s Service) (*Client, error) {
 	if host == "" {
 		host = p.own(s)
 	}
+	both := t.Clone()
+	both.ForceAttemptHTTP2 = true
 	return &Client{service: s, region: p.region, endpoint: p.scheme + "://" + host, timeout: p.cfg.Timeout.Std(), identity: p.identity, signer: v4.NewSigner(),
-		http: &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}, nil
+		http: &http.Client{Transport: t, CheckRedirect: stay}, streams: &http.Client{Transport: both, CheckRedirect: stay}}, nil
 }
+
+// stay has an answer that leads elsewhere taken as it is.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // own is the name of Amazon's own host of a service.
 func (p *Place) own(s Service) string {

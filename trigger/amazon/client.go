@@ -36,6 +36,7 @@ type Client struct {
 	identity identity
 	signer   *v4.Signer
 	http     *http.Client
+	streams  *http.Client // with HTTP/2, if the service has it
 }
 
 // mostAnswer bounds what is read of an answer.
@@ -98,7 +99,10 @@ func (c *Client) request(ctx context.Context, action string, body []byte) (*http
 }
 
 // Close ends the connections that nobody uses.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.streams.CloseIdleConnections()
+}
 
 // Error is an error that the service answers with.
 type Error struct {

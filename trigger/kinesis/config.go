@@ -36,6 +36,10 @@ type Config struct {
 	// RequestsPerSecond bounds how often a shard is asked. The service allows five to
 	// all readers of the shard. Default 5.
 	RequestsPerSecond int `json:"requestsPerSecond,omitempty"`
+	// ConsumerName has the service send what comes (enhanced fan-out) instead of being
+	// asked for it: the name of a consumer of the stream, which is registered if it is
+	// not there. Default: none.
+	ConsumerName string `json:"consumerName,omitempty"`
 	// DescribeInterval is how often it is asked which shards there are. Default 30s.
 	DescribeInterval quantity.Duration `json:"describeInterval,omitempty"`
 }
@@ -95,6 +99,9 @@ func (c *Config) Validate() error {
 	}
 	if !tableName.MatchString(c.CheckpointTable) {
 		es.Add("checkpointTable", "is %q, expected 3 to 255 letters, digits, _, . and -", c.CheckpointTable)
+	}
+	if c.ConsumerName != "" && !streamName.MatchString(c.ConsumerName) {
+		es.Add("consumerName", "is %q, expected up to 128 letters, digits, _, . and -", c.ConsumerName)
 	}
 	word(&es, "outOfRange", c.OutOfRange, toEarliest, toLatest, toStop)
 	if c.Assignment != "" {

@@ -34,6 +34,7 @@ func TestRefused(t *testing.T) {
 	for raw, field := range map[string]string{
 		`{"region": "eu-west-1"}`:                                                 "streamName",
 		`{"streamName": "a b"}`:                                                   "streamName",
+		`{"streamName": "s", "consumerName": "a b"}`:                              "consumerName",
 		`{"streamName": "s", "region": "Frankfurt"}`:                              "region",
 		`{"streamName": "s", "regionName": "Frankfurt"}`:                          "regionName",
 		`{"streamName": "s", "region": "eu-west-1", "regionName": "eu-west-2"}`:   "regionName",

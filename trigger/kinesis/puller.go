@@ -27,6 +27,8 @@ type puller struct {
 	tip      bool  // begin with what comes from now on
 	gone     bool  // nothing is left to be read
 	iterator string
+	events   *amazon.Events // the subscription, with enhanced fan-out
+	heard    string         // the number that its last event ended with; "": none
 	asked    time.Time
 	quiet    time.Duration
 	slow     int // answers in a row that wanted fewer requests
@@ -49,13 +51,14 @@ func isFenced(err error) bool {
 
 func (p *puller) run() {
 	defer p.slowed(false)
+	defer p.unsubscribe()
 	p.await()
 	for p.ctx.Err() == nil && !p.gone {
 		err := p.step()
 		switch {
 		case err == nil || p.ctx.Err() != nil:
 			p.slowed(false)
-		case amazon.Busy(err):
+		case amazon.Busy(err) || errors.Is(err, errTaken):
 			p.slowed(true)
 			delivery.Sleep(p.ctx, delivery.Reconnect(p.slow))
 		default:
@@ -164,6 +167,9 @@ func (p *puller) slowed(is bool) {
 
 // step does one thing: it finds the place, or asks for records.
 func (p *puller) step() error {
+	if p.hears() {
+		return p.hear()
+	}
 	if !p.mayAsk() {
 		return nil
 	}
@@ -213,7 +219,7 @@ func (p *puller) mayAsk() bool {
 	return delivery.Sleep(p.ctx, time.Until(p.asked.Add(p.quiet)))
 }
 
-// locate finds the place. Where that is not there any more, outOfRange says what then.
+// locate finds the place.
 func (p *puller) locate() (err error) {
 	if p.tip {
 		p.iterator, err = p.n.api.tip(p.ctx, p.lease.Shard)
@@ -223,6 +229,12 @@ func (p *puller) locate() (err error) {
 	} else {
 		p.iterator, err = p.n.api.iterator(p.ctx, p.lease.Shard, p.at)
 	}
+	return p.unlocated(err)
+}
+
+// unlocated is what a refusal of the place means: where it is not there any more,
+// outOfRange says what then. It returns any other error.
+func (p *puller) unlocated(err error) error {
 	deleted := amazon.Is(err, absent, "InvalidArgumentException")
 	switch {
 	case !deleted:

@@ -132,9 +132,15 @@ func (o *order) count() int {
 
 // TestReshard: the records of a key are in order over splits and merges, whoever reads
 // the shards, and none comes twice.
-func TestReshard(t *testing.T) {
+func TestReshard(t *testing.T) { reshard(t, "") }
+
+// TestFanOutReshard: likewise, with enhanced fan-out.
+func TestFanOutReshard(t *testing.T) { reshard(t, "readers") }
+
+func reshard(t *testing.T, consumer string) {
 	t.Parallel()
 	b := newBroker(t)
+	b.consumer = consumer
 	b.dealer = dealing.Start(t, time.Minute) // nobody dies
 	o := newOrder()
 	var all []*running
@@ -244,9 +250,15 @@ func TestLatestOverReshard(t *testing.T) {
 
 // TestKilledOverReshard: a processor that is killed again and again while shards are
 // split and merged loses nothing.
-func TestKilledOverReshard(t *testing.T) {
+func TestKilledOverReshard(t *testing.T) { killedOverReshard(t, "") }
+
+// TestFanOutKilled: likewise, with enhanced fan-out.
+func TestFanOutKilled(t *testing.T) { killedOverReshard(t, "readers") }
+
+func killedOverReshard(t *testing.T, consumer string) {
 	t.Parallel()
 	b := newBroker(t)
+	b.consumer = consumer
 	const rounds = 40
 	done := make(chan struct{})
 	go func() {

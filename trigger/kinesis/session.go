@@ -23,6 +23,8 @@ type session struct {
 	broken  chan error    // why a puller gave up
 	ask     chan struct{} // that the list of shards is wanted now
 
+	consumer string // that subscribes to shards; "": they are asked again and again
+
 	ctx    context.Context // of the pullers
 	cancel context.CancelFunc
 	ends   sync.WaitGroup
@@ -54,6 +56,11 @@ func (n *session) begin(ctx context.Context) error {
 	}
 	if err := n.table.make(ctx); err != nil {
 		return n.src.kept(err)
+	}
+	if name := n.src.cfg.ConsumerName; name != "" {
+		if n.consumer, err = n.api.consumer(ctx, name); err != nil {
+			return n.src.explain(err)
+		}
 	}
 	n.created, n.table.prefix = l.created, n.src.keys(l.created)
 	n.src.sees(l)

@@ -54,10 +54,23 @@ func TestSuite(t *testing.T) {
 	}})
 }
 
+// TestFanOutSuite: likewise, where the service sends what comes.
+func TestFanOutSuite(t *testing.T) {
+	pool.Kinesis(t)
+	pool.Moto(t)
+	d := dealing.Start(t, 10*time.Second)
+	triggertest.StreamSuite(t, triggertest.Guarantees{NoHeaders: true, Parallel: true, Brief: true, New: func(t testing.TB) triggertest.Broker {
+		b := newBroker(t)
+		b.dealer, b.consumer = d, "suite"
+		return b
+	}})
+}
+
 // broker is a service with one stream, and a way to it that can be cut.
 type broker struct {
 	addr, table string // of the service, and of the one that has the checkpoints
 	name        string // of the stream, and of what else is to be its own
+	consumer    string // with enhanced fan-out
 	client      *amazon.Client
 	tables      *amazon.Client
 	proxy       *fault.Proxy
@@ -129,6 +142,9 @@ func (b *broker) active(t testing.TB, name string) {
 func (b *broker) attributes(more map[string]any) map[string]any {
 	m := map[string]any{"streamName": b.name, "iteratorType": "TRIM_HORIZON", "checkpointURL": "http://" + b.table, "checkpointTable": "places",
 		"requestsPerSecond": 50, "pollingPeriod": "100ms", "describeInterval": "300ms"}
+	if b.consumer != "" {
+		m["consumerName"] = b.consumer
+	}
 	maps.Copy(m, more)
 	return m
 }
