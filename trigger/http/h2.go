@@ -53,13 +53,16 @@ func newH2(s *server) *h2 {
 	if idle == 0 {
 		idle = s.cfg.ReadTimeout
 	}
+	// Without a table of headers that were sent: each answer has one of its own, the
+	// request's id, and to keep it there costs more than to send the others anew.
+	const noTable = 1
 	h.base = &http.Server{ // reads and writes are timed by the server's sweep: the library sets deadlines for each
 		Handler:        http.HandlerFunc(h.serve),
 		IdleTimeout:    idle.Std(),
 		MaxHeaderBytes: s.cfg.bufferSize(),
 		ErrorLog:       nobody,
 		Protocols:      new(http.Protocols),
-		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: h2Ping, PingTimeout: h2Ping},
+		HTTP2:          &http.HTTP2Config{MaxEncoderHeaderTableSize: noTable, MaxConcurrentStreams: h2Streams, SendPingTimeout: h2Ping, PingTimeout: h2Ping},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, peerKey{}, newPeer(c))
 		},
