@@ -20,7 +20,7 @@ import (
 
 // kinesis is a stream whose shards are split and merged while events come, behind a
 // proxy that its producer goes past. The table of checkpoints is left alone, and so is
-// the service, which forgets what came to it last if it is killed.
+// the service, which keeps nothing beyond its end.
 type kinesis struct {
 	t      *testing.T
 	server *servers.Server

@@ -316,7 +316,7 @@ func TestNoDealer(t *testing.T) {
 }
 
 // TestKilledServer: a service that is killed and comes back is read on. The one of the
-// tests forgets what came to it last: what comes afterwards is not to be lost.
+// tests keeps nothing: what comes afterwards is not to be lost.
 func TestKilledServer(t *testing.T) {
 	t.Parallel()
 	server := servers.Kinesis(t)
