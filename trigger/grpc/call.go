@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"google.golang.org/grpc/metadata"
-
 	"github.com/myelin-run/myelin/event"
 )
 
@@ -46,9 +44,9 @@ func (c *call) begin(ctx context.Context) {
 	ev.Method = c.verb
 	ev.ContentType, ev.Body, ev.Fields = nil, nil, nil
 	c.headers.clear()
-	c.headers.md, _ = metadata.FromIncomingContext(ctx)
+	c.headers.ctx = ctx
 	ev.Headers = &c.headers
-	if given := c.headers.md.Get("x-request-id"); len(given) > 0 && sane(given[0]) {
+	if given := c.headers.sent("x-request-id"); len(given) > 0 && sane(given[0]) {
 		c.given = append(c.given[:0], given[0]...)
 		ev.ID = c.given
 		return

@@ -65,6 +65,7 @@ func (t *Trigger) Run(ctx context.Context, h trigger.Handler) error {
 	ln, err := port.Listen(port.Options{Given: t.settings.Listener, Host: t.cfg.Host, Port: t.cfg.Port, Max: t.cfg.MaxConnections,
 		Namespace: t.settings.Namespace, Function: t.settings.Function})
 	if err != nil {
+		s.rpc.Stop() // its goroutines wait for calls
 		return err
 	}
 	defer ln.Release()

@@ -2,6 +2,7 @@ package grpc
 
 import (
 	"bytes"
+	"context"
 	"iter"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 // behind them the call's metadata.
 type headers struct {
 	own  []header
-	md   metadata.MD
+	ctx  context.Context           // the call's, which has its metadata: most handlers never look at it, and a copy of all costs
 	each iter.Seq2[[]byte, []byte] // made once: a new closure would be an allocation
 	room []byte                    // that metadata is lent in
 	keys []string
@@ -31,10 +32,18 @@ func (h *headers) Get(key string) []byte {
 	if strings.EqualFold(key, "host") {
 		key = ":authority"
 	}
-	if v := h.md.Get(key); len(v) > 0 {
+	if v := h.sent(key); len(v) > 0 {
 		return []byte(v[0])
 	}
 	return nil
+}
+
+// sent are the values of a key of the metadata.
+func (h *headers) sent(key string) []string {
+	if h.ctx == nil {
+		return nil
+	}
+	return metadata.ValueFromIncomingContext(h.ctx, key)
 }
 
 // All implements [event.Values].
@@ -46,13 +55,17 @@ func (h *headers) yield(yield func(k, v []byte) bool) {
 			return
 		}
 	}
+	if h.ctx == nil {
+		return
+	}
+	md, _ := metadata.FromIncomingContext(h.ctx)
 	h.keys = h.keys[:0]
-	for k := range h.md {
+	for k := range md {
 		h.keys = append(h.keys, k)
 	}
 	slices.Sort(h.keys)
 	for _, k := range h.keys {
-		vs := h.md[k]
+		vs := md[k]
 		switch {
 		case k == ":authority":
 			k = "host"
@@ -70,7 +83,7 @@ func (h *headers) yield(yield func(k, v []byte) bool) {
 
 func (h *headers) clear() {
 	clear(h.own)
-	h.own, h.md = h.own[:0], nil
+	h.own, h.ctx = h.own[:0], nil
 }
 
 // reserved says that a name is the protocol's own, and no function's to set.

@@ -30,6 +30,7 @@ const (
 	pingTime      = 20 * time.Second // that a ping may take, before the peer is gone
 	leastPings    = 10 * time.Second // between a client's pings; one that sends more is told off
 	flushTime     = time.Second      // for the last answers to be read, at least
+	streamWorkers = 64               // goroutines that serve one call after the other: a new one has to grow its stack each time
 )
 
 // server is one Run of a trigger.
@@ -85,6 +86,7 @@ func options(cfg *Config) ([]rpc.ServerOption, error) {
 		rpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: cfg.IdleTimeout.Std(), Time: pingEvery, Timeout: pingTime}),
 		rpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPings, PermitWithoutStream: true}),
 		rpc.WaitForHandlers(true),
+		rpc.NumStreamWorkers(streamWorkers),
 	}
 	if cfg.TLS != nil {
 		conf, err := cfg.TLS.config()
