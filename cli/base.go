@@ -64,7 +64,11 @@ func (a *app) base(runtime string, f foundation, asIs bool, out string) error {
 	p := a.term.Progress()
 	defer p.Close()
 	p.Step("base " + runtime)
-	img, changed, err := image.Debian(a.ctx, f.packages, image.DebianOptions{Architecture: image.Architecture(), AsIs: asIs})
+	layers, err := a.layers()
+	if err != nil {
+		return err
+	}
+	img, changed, err := image.Debian(a.ctx, f.packages, image.DebianOptions{Architecture: image.Architecture(), AsIs: asIs, Layers: layers})
 	if err != nil {
 		return err
 	}
@@ -79,7 +83,7 @@ func (a *app) base(runtime string, f foundation, asIs bool, out string) error {
 		return err
 	}
 	defer release()
-	if img, err = processor.On(img); err != nil {
+	if img, err = processor.On(img, layers); err != nil {
 		return err
 	}
 	digest, err := image.Write(a.ctx, img, out, "myelin-base-"+runtime+":latest")

@@ -2,16 +2,20 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/artefact"
 	"github.com/myelin-run/myelin/build/image"
 	"github.com/myelin-run/myelin/cli/terminal"
 )
@@ -27,7 +31,11 @@ func (a *app) makeImage(art build.Artefact, base, place string) (digest string, 
 	defer p.Close()
 	p.Step("image " + place)
 	parts := image.Parts{Artefact: art}
-	if parts.Base, err = image.Base(a.ctx, base, image.Architecture()); err != nil {
+	if parts.Layers, err = a.layers(); err != nil {
+		return "", err
+	}
+	depot := image.Depot{Layers: parts.Layers}
+	if parts.Base, err = depot.Base(a.ctx, base, image.Architecture()); err != nil {
 		return "", err
 	}
 	if len(art.Command) == 0 {
@@ -41,15 +49,18 @@ func (a *app) makeImage(art build.Artefact, base, place string) (digest string, 
 		}
 		defer release()
 	}
-	hash, size, err := writeImage(a.ctx, parts, place)
+	hash, size, err := writeImage(a.ctx, depot, parts, place)
 	if err != nil {
 		return "", err
 	}
 	p.Done("wrote %s, %s of its own", place, bytesOf(size))
+	if err := parts.Layers.Collect(); err != nil {
+		p.Note("%v", err)
+	}
 	return hash.String(), nil
 }
 
-func writeImage(ctx context.Context, parts image.Parts, place string) (hash v1.Hash, own int64, err error) {
+func writeImage(ctx context.Context, depot image.Depot, parts image.Parts, place string) (hash v1.Hash, own int64, err error) {
 	img, err := image.Make(parts)
 	if err != nil {
 		return hash, 0, err
@@ -57,7 +68,7 @@ func writeImage(ctx context.Context, parts image.Parts, place string) (hash v1.H
 	if own, err = image.Own(img, parts.Base); err != nil {
 		return hash, 0, err
 	}
-	hash, err = image.Write(ctx, img, place, tagOf(parts.Artefact))
+	hash, err = depot.Write(ctx, img, place, tagOf(parts.Artefact))
 	return hash, own, err
 }
 
@@ -76,16 +87,69 @@ func (a *app) processorOf(runtime, interpreter string, p *terminal.Progress) (it
 	if !ok {
 		return it, func() {}, nil
 	}
-	dir, err := os.MkdirTemp("", "myelin-image-")
-	if err != nil {
-		return it, nil, err
-	}
-	if err := prepare(a.ctx, interpreter, dir); err != nil {
+	if it.Cache, release, err = a.preparedWorker(runtime, interpreter, prepare); err != nil {
 		p.Note("the image has no prepared worker, functions start slower: %v", err)
-	} else {
-		it.Cache = dir
+		return it, func() {}, nil
 	}
-	return it, func() { _ = os.RemoveAll(dir) }, nil
+	return it, release, nil
+}
+
+// preparedWorker is a directory with a worker for images. It is kept for the next
+// image, unless it is unknown what it is made of.
+func (a *app) preparedWorker(runtime, interpreter string, prepare func(ctx context.Context, interpreter, dir string) error) (dir string, release func(), err error) {
+	data, err := a.dataDir()
+	if err != nil {
+		return "", nil, err
+	}
+	if stamp, ok := stampOf(runtime, interpreter); ok {
+		parent := filepath.Join(data, "image-workers")
+		if err := os.MkdirAll(parent, 0o700); err != nil {
+			return "", nil, err
+		}
+		dir, _, err := artefact.Place(parent, stamp, exists, func(tmp string) error { return prepare(a.ctx, interpreter, tmp) })
+		return dir, func() { _ = artefact.Bound(parent, 1<<30, 30*24*time.Hour) }, err // another time, then
+	}
+	if dir, err = os.MkdirTemp("", "myelin-image-"); err != nil {
+		return "", nil, err
+	}
+	release = func() { _ = os.RemoveAll(dir) }
+	if err := prepare(a.ctx, interpreter, dir); err != nil {
+		release()
+		return "", nil, err
+	}
+	return dir, release, nil
+}
+
+// stampOf names what a worker is made of: this program, which has its source, and
+// the interpreter.
+func stampOf(runtime, interpreter string) (string, bool) {
+	self, err := os.Executable()
+	if err != nil || !filepath.IsAbs(interpreter) {
+		return "", false
+	}
+	h := sha256.New()
+	fmt.Fprintln(h, runtime, interpreter)
+	for _, path := range []string{self, interpreter} {
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return "", false
+		}
+		fi, err := os.Stat(real)
+		if err != nil {
+			return "", false
+		}
+		fmt.Fprintln(h, real, fi.Size(), fi.ModTime().UnixNano())
+	}
+	return hex.EncodeToString(h.Sum(nil)), true
+}
+
+// layers are those that images are made of on this machine.
+func (a *app) layers() (*image.Layers, error) {
+	data, err := a.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	return image.NewLayers(data), nil
 }
 
 func runtimeName(runtime string) string {

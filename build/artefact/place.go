@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -101,24 +100,6 @@ func temp(parent string) (dir string, release func(), err error) {
 		_ = os.RemoveAll(dir) // renamed away if all went well
 		_ = lock.Close()
 	}, nil
-}
-
-// Expire removes the directories in parent that [Place] neither made nor
-// returned for age.
-func Expire(parent string, age time.Duration) error {
-	entries, err := os.ReadDir(parent)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	var errs []error
-	for _, e := range entries {
-		fi, err := e.Info()
-		if err != nil || strings.HasPrefix(e.Name(), tempPrefix) || time.Since(fi.ModTime()) < age {
-			continue
-		}
-		errs = append(errs, discard(parent, filepath.Join(parent, e.Name())))
-	}
-	return errors.Join(errs...)
 }
 
 // WorkDir makes a temporary directory in parent for one build, and removes

@@ -25,21 +25,37 @@ const Scratch = "scratch"
 // certificates are where Debian, Red Hat and Alpine keep those that they trust.
 var certificates = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"}
 
+// Depot opens bases and writes images. The zero Depot keeps nothing.
+type Depot struct {
+	// Layers keeps what was compressed; nil for nothing.
+	Layers *Layers
+}
+
+// Base is that of the zero [Depot].
+func Base(ctx context.Context, ref, architecture string) (v1.Image, error) {
+	return Depot{}.Base(ctx, ref, architecture)
+}
+
+// Write is that of the zero [Depot].
+func Write(ctx context.Context, img v1.Image, place, tag string) (v1.Hash, error) {
+	return Depot{}.Write(ctx, img, place, tag)
+}
+
 // Base opens the image that others stand on: [Scratch], "oci:DIR" (an image
 // layout), "tar:FILE" (from `docker save`), or a name in a registry, with a
 // digest ("debian@sha256:...") to be sure of it. An image for several machines is
 // that for architecture, "amd64" or "arm64".
-func Base(ctx context.Context, ref, architecture string) (img v1.Image, err error) {
+func (d Depot) Base(ctx context.Context, ref, architecture string) (img v1.Image, err error) {
 	kind, rest := Split(ref)
 	switch {
 	case ref == Scratch || ref == "":
-		return scratch(architecture)
+		return scratch(d.Layers, architecture)
 	case kind == OCI:
 		img, err = fromLayout(rest, architecture)
 	case kind == Tar:
 		img, err = tarball.ImageFromPath(rest, nil)
 	default:
-		img, err = pull(ctx, rest, architecture)
+		img, err = d.pull(ctx, rest, architecture)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open base image %s: %w", ref, err)
@@ -59,7 +75,7 @@ func fits(img v1.Image, ref, architecture string) error {
 	return nil
 }
 
-func scratch(architecture string) (v1.Image, error) {
+func scratch(layers *Layers, architecture string) (v1.Image, error) {
 	files := []file{
 		{path: "/tmp", mode: fs.ModeDir | fs.ModeSticky | 0o777},
 		{path: "/etc/passwd", data: []byte("root:x:0:0:root:/:/sbin/nologin\nfunction:x:65532:65532:function:/tmp:/sbin/nologin\n"), mode: 0o644},
@@ -71,7 +87,7 @@ func scratch(architecture string) (v1.Image, error) {
 			break
 		}
 	}
-	layer, err := newLayer(files)
+	layer, err := layers.of(files)
 	if err != nil {
 		return nil, fmt.Errorf("make base image: %w", err)
 	}
@@ -102,7 +118,7 @@ func fromLayout(dir, architecture string) (v1.Image, error) {
 	}
 	switch len(found) {
 	case 1:
-		return found[0], nil
+		return located{found[0], dir}, nil
 	case 0:
 		return nil, errors.New("the layout has no image for " + architecture)
 	}

@@ -29,6 +29,8 @@ type DebianOptions struct {
 	// AsIs takes files also if they are not as their packages brought them, for
 	// packages that somebody has put together anew.
 	AsIs bool
+	// Layers keeps what was compressed; nil for nothing.
+	Layers *Layers
 }
 
 // Debian makes a base image of packages of this machine and of what they need:
@@ -48,10 +50,10 @@ func Debian(ctx context.Context, packages []string, o DebianOptions) (img v1.Ima
 	if err != nil {
 		return nil, nil, err
 	}
-	if img, err = scratch(o.Architecture); err != nil {
+	if img, err = scratch(o.Layers, o.Architecture); err != nil {
 		return nil, nil, err
 	}
-	if img, err = add(img, "packages "+strings.Join(packages, " "), files); err != nil {
+	if img, err = add(img, o.Layers, "packages "+strings.Join(packages, " "), files); err != nil {
 		return nil, nil, err
 	}
 	c, err := img.ConfigFile()

@@ -40,6 +40,8 @@ type Parts struct {
 	Artefact build.Artefact
 	// Processor is left out if the base has the same one.
 	Processor Processor
+	// Layers keeps what was compressed; nil for nothing.
+	Layers *Layers
 }
 
 // Make puts an image together. The files are read when the image is written.
@@ -53,25 +55,25 @@ func Make(p Parts) (v1.Image, error) {
 		return nil, fmt.Errorf("read artefact: %w", err)
 	}
 	own = append(own, file{path: configFile, data: config, mode: 0o644})
-	img, err := p.Processor.On(p.Base)
+	img, err := p.Processor.On(p.Base, p.Layers)
 	if err != nil {
 		return nil, err
 	}
-	if img, err = add(img, "dependencies of the function", dependencies); err != nil {
+	if img, err = add(img, p.Layers, "dependencies of the function", dependencies); err != nil {
 		return nil, err
 	}
-	if img, err = add(img, "function "+p.Artefact.Config.Metadata.Name, own); err != nil {
+	if img, err = add(img, p.Layers, "function "+p.Artefact.Config.Metadata.Name, own); err != nil {
 		return nil, err
 	}
 	return configure(img, p)
 }
 
 // add puts a layer of files on img, if there are any.
-func add(img v1.Image, what string, files []file) (v1.Image, error) {
+func add(img v1.Image, layers *Layers, what string, files []file) (v1.Image, error) {
 	if len(files) == 0 {
 		return img, nil
 	}
-	layer, err := newLayer(files)
+	layer, err := layers.of(files)
 	if err == nil {
 		img, err = mutate.Append(img, mutate.Addendum{Layer: layer, History: v1.History{CreatedBy: "myelin", Comment: what, Created: v1.Time{Time: epoch}}})
 	}

@@ -100,7 +100,7 @@ func TestChangeIsSmall(t *testing.T) {
 	if n := len(a); n != 4 || !slices.Equal(a[:n-1], b[:n-1]) || a[n-1] == b[n-1] {
 		t.Errorf("layers\n%q\n%q", a, b)
 	}
-	on, err := is.Processor.On(is.Base)
+	on, err := is.Processor.On(is.Base, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

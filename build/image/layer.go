@@ -12,10 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // file is one file, directory or link of an image.
@@ -70,18 +66,6 @@ func modeOf(d fs.DirEntry) (fs.FileMode, error) {
 		return 0o755, nil
 	}
 	return 0o644, nil
-}
-
-// newLayer makes a layer: sorted, of root's, and of one time. The files are read
-// again each time that it is.
-func newLayer(files []file) (v1.Layer, error) {
-	files = withParents(files)
-	opener := func() (io.ReadCloser, error) {
-		r, w := io.Pipe()
-		go func() { w.CloseWithError(writeTar(w, files)) }()
-		return r, nil
-	}
-	return tarball.LayerFromOpener(opener, tarball.WithMediaType(types.OCILayer))
 }
 
 // withParents sorts files and adds the directories that they are in.

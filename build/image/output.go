@@ -41,7 +41,7 @@ func IsPlace(s string) bool {
 
 // Write puts img at a place, all or nothing, and returns its digest. tag is what
 // an engine that loads it calls it.
-func Write(ctx context.Context, img v1.Image, place, tag string) (v1.Hash, error) {
+func (d Depot) Write(ctx context.Context, img v1.Image, place, tag string) (v1.Hash, error) {
 	digest, err := img.Digest()
 	if err != nil {
 		return digest, err
@@ -53,7 +53,7 @@ func Write(ctx context.Context, img v1.Image, place, tag string) (v1.Hash, error
 	case Tar:
 		err = writeTarball(img, rest, tag)
 	default:
-		err = push(ctx, img, rest)
+		err = d.push(ctx, img, rest)
 	}
 	if err != nil {
 		return digest, fmt.Errorf("write image to %s: %w", place, err)
@@ -87,6 +87,9 @@ func writeLayout(img v1.Image, dir string) error {
 		if err != nil {
 			return err
 		}
+		if err := linkLayers(img, tmp); err != nil {
+			return err
+		}
 		return path.AppendImage(img)
 	})
 }
@@ -101,22 +104,22 @@ func writeTarball(img v1.Image, file, tag string) error {
 
 // options are those of every talk with a registry: the credentials that
 // `docker login` and its helpers keep.
-func options(ctx context.Context, more ...remote.Option) []remote.Option {
+func (d Depot) options(ctx context.Context, more ...remote.Option) []remote.Option {
 	return append([]remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("myelin")}, more...)
 }
 
-func push(ctx context.Context, img v1.Image, ref string) error {
+func (d Depot) push(ctx context.Context, img v1.Image, ref string) error {
 	r, err := reference(ref)
 	if err != nil {
 		return err
 	}
-	return remote.Write(r, img, options(ctx)...)
+	return remote.Write(r, img, d.options(ctx)...)
 }
 
-func pull(ctx context.Context, ref, architecture string) (v1.Image, error) {
+func (d Depot) pull(ctx context.Context, ref, architecture string) (v1.Image, error) {
 	r, err := reference(ref)
 	if err != nil {
 		return nil, err
 	}
-	return remote.Image(r, options(ctx, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))...)
+	return remote.Image(r, d.options(ctx, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))...)
 }

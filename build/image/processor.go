@@ -20,8 +20,8 @@ type Processor struct {
 // processorLabel says which processor an image has.
 const processorLabel = "run.myelin.processor"
 
-// On puts the processor on base, unless base has it.
-func (p Processor) On(base v1.Image) (v1.Image, error) {
+// On puts the processor on base, unless base has it. layers may be nil.
+func (p Processor) On(base v1.Image, layers *Layers) (v1.Image, error) {
 	files, err := p.files()
 	if err != nil || len(files) == 0 {
 		return base, err
@@ -37,7 +37,7 @@ func (p Processor) On(base v1.Image) (v1.Image, error) {
 	if was.Config.Labels[processorLabel] == sum {
 		return base, nil
 	}
-	img, err := add(base, "processor", files)
+	img, err := add(base, layers, "processor", files)
 	if err != nil {
 		return nil, err
 	}

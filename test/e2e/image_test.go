@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,10 +30,17 @@ func TestImageServes(t *testing.T) {
 	write(t, filepath.Join(dir, "hello.py"), "import ssl, sqlite3\ndef handler(context, event):\n    return 'hello ' + event.body.decode()\n")
 	base, first, second := "oci:"+filepath.Join(dir, "base"), "tar:"+filepath.Join(dir, "first.tar"), "oci:"+filepath.Join(dir, "second")
 	runs(t, dir, "base", "python", "-o", base)
+	known := map[uint64]bool{}
 	a := runs(t, dir, "build", "hello.py", "--base", base, "-o", first)
 	b := runs(t, dir, "build", "hello.py", "--base", base, "-o", second)
 	if a != b {
 		t.Errorf("made twice: %s, %s", a, b)
+	}
+	written(t, dir, known)
+	write(t, filepath.Join(dir, "hello.py"), "import ssl, sqlite3\ndef handler(context, event):\n    return 'Hello ' + event.body.decode()\n")
+	runs(t, dir, "build", "hello.py", "--base", base, "-o", "oci:"+filepath.Join(dir, "third"))
+	if n := written(t, dir, known); n > 100_000 {
+		t.Errorf("a change of the code wrote %d bytes", n)
 	}
 	img, err := image.Base(t.Context(), second, image.Architecture())
 	if err != nil {
@@ -65,6 +73,29 @@ func TestImageServes(t *testing.T) {
 	if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "hello image" {
 		t.Errorf("%d %q, %v", resp.StatusCode, text, err)
 	}
+}
+
+// written is how many bytes the files below dir have that are not known yet.
+func written(t *testing.T, dir string, known map[uint64]bool) (n int64) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		fi, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if at := fi.Sys().(*syscall.Stat_t).Ino; !known[at] {
+			known[at] = true
+			n += fi.Size()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // runs has the command line do something in dir and returns what it answers.
