@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the servers that tests start: Redis, PostgreSQL, MariaDB, Mosquitto, RabbitMQ and
-# Dovecot from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd and gofakes3 from their Go
+# Installs the servers that tests start: Redis, PostgreSQL, MariaDB, Mosquitto, RabbitMQ,
+# Dovecot, Docker and its registry from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd and gofakes3 from their Go
 # modules, moto from PyPI, kinesis-local from npm. What has been fetched is kept outside the clone, by version;
 # with everything there this needs no network and takes no time. No service is started.
 #
@@ -25,6 +25,10 @@ need postgresql /usr/lib/postgresql/15/bin/postgres
 need mariadb-server-core /usr/sbin/mariadbd
 need rabbitmq-server /usr/lib/rabbitmq/bin/rabbitmq-server
 need dovecot-imapd /usr/lib/dovecot/imap
+need docker-registry /usr/bin/docker-registry
+need iproute2 /sbin/ip
+need iptables /usr/sbin/iptables
+[ -x /usr/bin/dockerd ] || need docker.io /usr/sbin/dockerd # Docker's own packages have it elsewhere
 need chromium /usr/bin/chromium
 [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || packages+=(fonts-dejavu-core)
 command -v java >/dev/null || packages+=(default-jre-headless)

@@ -18,10 +18,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/myelin-run/myelin/build/image"
+	"github.com/myelin-run/myelin/test/servers"
 )
 
 // TestImageServes makes a base of this machine's packages and an image on it, and
-// runs what is in the image with nothing of this machine but its kernel.
+// runs what is in the image with nothing of this machine but its kernel, and by a
+// Docker engine.
 func TestImageServes(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root changes the root directory")
@@ -73,6 +75,7 @@ func TestImageServes(t *testing.T) {
 	if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "hello image" {
 		t.Errorf("%d %q, %v", resp.StatusCode, text, err)
 	}
+	runsInDocker(t, servers.Docker(t), strings.TrimPrefix(first, "tar:"), "Docker", "hello Docker")
 }
 
 // written is how many bytes the files below dir have that are not known yet.

@@ -84,6 +84,12 @@ func (p *Pool) Gofakes3(t T) *Server { t.Helper(); return p.get(t, gofakes3) }
 // Moto is a service of objects and of streams as it starts.
 func (p *Pool) Moto(t T) *Server { t.Helper(); return p.get(t, moto) }
 
+// Docker is an engine as it starts.
+func (p *Pool) Docker(t T) *Server { t.Helper(); return p.get(t, docker) }
+
+// Registry is a registry of images as it starts.
+func (p *Pool) Registry(t T) *Server { t.Helper(); return p.get(t, registry) }
+
 func (p *Pool) get(t T, k kind) *Server {
 	t.Helper()
 	p.mu.Lock()

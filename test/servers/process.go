@@ -22,16 +22,30 @@ type process struct {
 }
 
 // launch starts cmd, and waits for it on the thread that started it: the kernel
-// sends the death signal when that thread ends, so it has to stay.
-func launch(cmd *exec.Cmd) (*process, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+// sends the death signal when that thread ends, so it has to stay. If enter is not
+// nil it is called on that thread first, which is used for nothing else any more.
+func launch(cmd *exec.Cmd, enter func() error) (*process, error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	if enter == nil { // else it is to end with the space that is entered, where it does not see who started it
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
 	p := &process{cmd: cmd, exited: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
 		defer close(p.exited)
-		err := cmd.Start()
+		var err error
+		if enter == nil {
+			defer runtime.UnlockOSThread()
+		} else {
+			err = enter()
+		}
+		if err == nil {
+			err = cmd.Start()
+		}
 		started <- err
 		if err != nil {
 			return

@@ -45,7 +45,7 @@ type Server struct {
 
 	mu     sync.Mutex
 	main   *process
-	side   *process // lives from the first start to close: epmd
+	side   *process // lives from the first start to close: epmd, or the space of a Docker
 	closed bool
 }
 
@@ -53,7 +53,9 @@ type Server struct {
 type program struct {
 	command func() *exec.Cmd
 	side    func() *exec.Cmd            // may be nil
+	enter   func() error                // where the command is started; may be nil
 	ready   func(context.Context) error // asked until it returns nil
+	left    func()                      // removes what its processes leave outside its directory; may be nil
 	all     bool                        // its processes live on when the first is killed: all are
 }
 
@@ -128,23 +130,23 @@ func (s *Server) launch() (err error) {
 		return fmt.Errorf("%s runs already", s.name)
 	}
 	if s.side == nil && s.program.side != nil {
-		if s.side, err = s.run(s.program.side()); err != nil {
+		if s.side, err = s.run(s.program.side(), nil); err != nil {
 			return err
 		}
 	}
-	s.main, err = s.run(s.program.command())
+	s.main, err = s.run(s.program.command(), s.program.enter)
 	return err
 }
 
 // run starts a command of this server, which writes to the server's log.
-func (s *Server) run(cmd *exec.Cmd) (*process, error) {
+func (s *Server) run(cmd *exec.Cmd, enter func() error) (*process, error) {
 	log, err := os.OpenFile(s.log(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.name, err)
 	}
 	defer log.Close()
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
-	p, err := launch(cmd)
+	p, err := launch(cmd, enter)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.name, err)
 	}
@@ -190,6 +192,9 @@ func (s *Server) close() error {
 		if p != nil {
 			errs = append(errs, p.end())
 		}
+	}
+	if s.program.left != nil {
+		s.program.left()
 	}
 	for _, p := range s.ports {
 		errs = append(errs, p.Release())

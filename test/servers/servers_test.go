@@ -14,8 +14,8 @@ import (
 var shared Pool
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "child" {
-		os.Exit(child(os.Args[2]))
+	if len(os.Args) == 4 && os.Args[1] == "child" {
+		os.Exit(child(os.Args[2], os.Args[3]))
 	}
 	os.Exit(shared.Run(m))
 }
@@ -145,9 +145,12 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// child starts a RabbitMQ, which has most to leave behind, says where, and waits to be killed.
-func child(dir string) int {
-	s, err := prepare(rabbitmq, dir, options{})
+// leavers have most to leave behind.
+var leavers = map[string]kind{rabbitmq.name: rabbitmq, docker.name: docker}
+
+// child starts a server, says when it serves, and waits to be killed.
+func child(name, dir string) int {
+	s, err := prepare(leavers[name], dir, options{})
 	if err == nil {
 		err = s.Start()
 	}
@@ -161,8 +164,14 @@ func child(dir string) int {
 
 // Servers die with the process that started them, even if that is killed.
 func TestDiesWithItsParent(t *testing.T) {
+	for name := range leavers {
+		t.Run(name, func(t *testing.T) { diesWithParent(t, name) })
+	}
+}
+
+func diesWithParent(t *testing.T, name string) {
 	dir := t.TempDir()
-	cmd := exec.Command(os.Args[0], "child", dir)
+	cmd := exec.Command(os.Args[0], "child", name, dir)
 	out, err := cmd.StdoutPipe()
 	check(t, err)
 	check(t, cmd.Start())
@@ -172,7 +181,7 @@ func TestDiesWithItsParent(t *testing.T) {
 		t.Errorf("the child said %q, %v", buf[:n], err)
 	}
 	before := processes(t, dir)
-	if len(before) < 2 { // the server and its name server
+	if len(before) < 2 { // the server, and what it needs beside
 		t.Errorf("found only %v", before)
 	}
 	check(t, cmd.Process.Kill())

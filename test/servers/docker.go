@@ -1,0 +1,220 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var docker = kind{"docker", configureDocker}
+
+// Docker starts a Docker engine, for root only. It has processes, mounts and a network
+// of its own, which go when it does, whatever its containers are at: the machine's
+// rules and bridges are left alone. Addr is what DOCKER_HOST takes. Containers
+// live on while the engine is killed or stopped. What they publish is
+// reached by Dial, and what they and the engine shall reach outside is let in by Reach.
+func Docker(t T, opts ...Option) *Server {
+	t.Helper()
+	return open(t, docker, opts)
+}
+
+// space is the first process of an engine's own space: it reaps what is left by
+// others, and all end with it.
+const space = `set -e
+mount --make-rprivate /
+mount -t proc proc /proc
+mkdir -p /run/containerd /run/docker
+mount -t tmpfs run /run/containerd
+mount -t tmpfs run /run/docker
+ip link set lo up
+sleep infinity &
+touch space.ready
+while :; do wait || :; done
+`
+
+const spaceReady = "space.ready"
+
+func configureDocker(s *Server, o options) error {
+	if o.login || o.tls {
+		return errors.New("docker is here without logins and TLS: it listens on a file")
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("a Docker engine needs root")
+	}
+	program, err := find("dockerd", "/usr/sbin/dockerd", "/usr/bin/dockerd")
+	if err != nil {
+		return err
+	}
+	socket, parent := s.path("docker.sock"), fmt.Sprintf("/myelin-test-%d", s.ports[0].N)
+	s.Addr = "unix://" + socket
+	s.Advertised = s.Addr
+	s.program.side = func() *exec.Cmd {
+		cmd := exec.Command("/bin/bash", "-c", space)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
+		return cmd
+	}
+	s.program.command = func() *exec.Cmd {
+		cmd := exec.Command(program, "--host", s.Addr, "--data-root", s.path("data"), "--exec-root", s.path("exec"), "--pidfile", s.path("docker.pid"),
+			"--live-restore", "--cgroup-parent", parent, "--shutdown-timeout", "5")
+		cmd.Env = append(os.Environ(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR="+s.path("data"))
+		return cmd
+	}
+	s.program.enter = func() error {
+		if err := s.furnished(); err != nil {
+			return err
+		}
+		return s.enter(unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET)
+	}
+	s.program.left = func() { removeGroups(parent) }
+	s.program.ready = func(ctx context.Context) error { return pinged(ctx, socket) }
+	return nil
+}
+
+// furnished waits until the engine's space has its mounts and network.
+func (s *Server) furnished() error {
+	for end := time.Now().Add(startLimit); ; time.Sleep(2 * time.Millisecond) {
+		if _, err := os.Stat(s.path(spaceReady)); err == nil {
+			return nil
+		}
+		if s.side.gone() || time.Now().After(end) {
+			return fmt.Errorf("no space for %s: %s", s.name, s.tail(0))
+		}
+	}
+}
+
+// enter has this thread, which is locked, be in parts of the engine's space.
+func (s *Server) enter(parts int) error {
+	fd, err := unix.PidfdOpen(s.side.cmd.Process.Pid, 0)
+	if err != nil {
+		return fmt.Errorf("find the space of %s: %w", s.name, err)
+	}
+	defer unix.Close(fd)
+	if parts&unix.CLONE_NEWNS != 0 {
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return err
+		}
+	}
+	if err := unix.Setns(fd, parts); err != nil {
+		return fmt.Errorf("enter the space of %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// within does something on a thread that is in the engine's network. What it
+// opens stays there.
+func (s *Server) within(do func() error) error {
+	s.mu.Lock()
+	ok := s.side != nil && !s.side.gone()
+	s.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%s has no network", s.name)
+	}
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		err := s.enter(unix.CLONE_NEWNET)
+		if err == nil {
+			err = do()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+// Dial connects to an IP address and port in a Docker's network: what containers publish,
+// or they themselves.
+func (s *Server) Dial(ctx context.Context, _, address string) (conn net.Conn, err error) {
+	at, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	err = s.within(func() (err error) {
+		conn, err = (&net.Dialer{Timeout: stopLimit}).DialContext(ctx, "tcp", at.String())
+		return err
+	})
+	return conn, err
+}
+
+// Reach lets a Docker reach what listens on a loopback address outside, at the
+// same address.
+func (s *Server) Reach(t T, address string) {
+	t.Helper()
+	var l net.Listener
+	err := s.within(func() (err error) { l, err = net.Listen("tcp", address); return err })
+	if err != nil {
+		t.Fatalf("let %s reach %s: %v", s.name, address, err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go pass(in, address)
+		}
+	}()
+}
+
+// pass carries one connection to address, until either end has closed it.
+func pass(in net.Conn, address string) {
+	defer in.Close()
+	out, err := net.DialTimeout("tcp", address, stopLimit)
+	if err != nil {
+		return
+	}
+	defer out.Close()
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		_, _ = io.Copy(in, out)
+		_ = in.(*net.TCPConn).CloseWrite()
+	}()
+	_, _ = io.Copy(out, in)
+	_ = out.(*net.TCPConn).CloseWrite()
+	<-back
+}
+
+// pinged asks an engine whether it is there.
+func pinged(ctx context.Context, socket string) error {
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker/_ping", http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	return nil
+}
+
+// removeGroups removes the control groups below a name, in which nothing runs
+// any more.
+func removeGroups(name string) {
+	roots, _ := filepath.Glob("/sys/fs/cgroup" + name)
+	more, _ := filepath.Glob("/sys/fs/cgroup/*" + name)
+	for _, root := range append(roots, more...) {
+		inner, _ := filepath.Glob(root + "/*/")
+		for _, dir := range append(inner, root) {
+			_ = unix.Rmdir(filepath.Clean(dir))
+		}
+	}
+}
