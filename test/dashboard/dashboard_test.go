@@ -121,13 +121,25 @@ func (m *machine) deploy(file, source string, broken bool, flags ...string) {
 	if err := os.WriteFile(path, []byte(source), 0o644); err != nil {
 		m.Fatal(err)
 	}
+	if out, err := m.try(path, flags...); (err != nil) != broken {
+		m.Fatalf("deploy %s: %v\n%s", file, err, out)
+	}
+}
+
+// run deploys what is at path.
+func (m *machine) run(path string, flags ...string) {
+	m.Helper()
+	if out, err := m.try(path, flags...); err != nil {
+		m.Fatalf("deploy %s: %v\n%s", path, err, out)
+	}
+}
+
+func (m *machine) try(path string, flags ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(m.Context(), patience)
 	defer cancel()
 	c := exec.CommandContext(ctx, filepath.Join(m.root, "bin/myelin"), append([]string{"run", path}, flags...)...)
 	c.Env = m.env
-	if out, err := c.CombinedOutput(); (err != nil) != broken {
-		m.Fatalf("deploy %s: %v\n%s", file, err, out)
-	}
+	return c.CombinedOutput()
 }
 
 const greet = `# @nuclio.configure

@@ -72,19 +72,19 @@ export interface Version {
   created: string;
   note?: string;
   publisher?: string;
-  config: { spec?: Record<string, unknown> };
+  config: { metadata?: Metadata; spec?: Record<string, unknown> };
   status?: Status & { namedBy?: string[] };
 }
 
 export interface Weighted {
-  version: number;
+  version: string;
   weight: number;
 }
 
 export interface Alias {
   metadata: Metadata;
   spec: { versions?: Weighted[]; rules?: unknown[]; sticky?: unknown };
-  status?: { waiting?: string[]; effective?: { versions?: Weighted[] }; history?: unknown[] };
+  status?: { waiting?: string[]; effective?: { versions?: Weighted[] }; history?: { at: string; by?: string; note?: string; spec: { versions?: Weighted[] } }[] };
 }
 
 export interface TriggerView {

@@ -1,0 +1,26 @@
+// The source of a function, where it is kept with its configuration.
+
+/** codeOf is the source in a configuration; '' if there is none that is text. */
+export function codeOf(spec: Record<string, unknown> | undefined): string {
+  const build = spec?.build as { functionSourceCode?: string } | undefined;
+  if (!build?.functionSourceCode) return '';
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(atob(build.functionSourceCode), (c) => c.charCodeAt(0)));
+  } catch {
+    return '';
+  }
+}
+
+/** coded is a source as a configuration has it. */
+export function coded(code: string): string {
+  let out = '';
+  for (const b of new TextEncoder().encode(code)) out += String.fromCharCode(b);
+  return btoa(out);
+}
+
+/** withoutCode is a configuration without its source. */
+export function withoutCode(spec: Record<string, unknown> | undefined): Record<string, unknown> {
+  const { build, ...rest } = spec ?? {};
+  const { functionSourceCode: _, ...others } = (build ?? {}) as Record<string, unknown>;
+  return Object.keys(others).length > 0 ? { ...rest, build: others } : rest;
+}
