@@ -111,6 +111,9 @@ func (r Reply) Err() error {
 type Letters interface {
 	// Letterbox returns the letters of a function, which may be gone already.
 	Letterbox(name string) *letterbox.Box
+	// Letterboxes names the functions that may have letters, those that are gone
+	// included.
+	Letterboxes() ([]string, error)
 	// Redrive runs the event of a letter once more in one of the function's
 	// processors. An error says that it was
 	// not run, or that nobody knows.

@@ -200,6 +200,8 @@ func (s *server) routes() map[string]handler {
 		"GET /api/v1/healthz":                                       s.healthz,
 		"GET /api/v1/metrics":                                       s.metrics,
 		"GET /api/v1/figures":                                       s.figures,
+		"GET /api/v1/letters":                                       s.letterboxes,
+		"GET /api/v1/dealer":                                        s.allDealings,
 		"GET /api/v1/openapi.json":                                  s.document,
 		"/":                                                         s.unknown,
 	}

@@ -2,13 +2,17 @@ package api
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +23,10 @@ import (
 	"github.com/myelin-run/myelin/control/history"
 	"github.com/myelin-run/myelin/control/secret"
 	"github.com/myelin-run/myelin/control/store/etcd"
+	dealers "github.com/myelin-run/myelin/dealer/server"
 	"github.com/myelin-run/myelin/function"
+	"github.com/myelin-run/myelin/trigger/letter"
+	"github.com/myelin-run/myelin/trigger/letterbox"
 )
 
 // fort is an API that asks who its callers are, with two projects in one
@@ -44,7 +51,7 @@ func newFort(t *testing.T) *fort {
 	secrets := secret.New(s)
 	srv := httptest.NewServer(New(Options{
 		Catalog: f.cat, Temp: t.TempDir(), Version: "1", Log: slog.New(slog.DiscardHandler), Sending: time.Second,
-		Gate: access.NewGate(f.tokens, nil), Tokens: f.tokens, Secrets: secrets, Audit: f.audit, History: busy{},
+		Gate: access.NewGate(f.tokens, nil), Tokens: f.tokens, Secrets: secrets, Audit: f.audit, History: busy{}, Letters: hoard{t.TempDir()}, Dealer: croupier{},
 	}))
 	f.url = srv.URL
 	t.Cleanup(func() {
@@ -75,6 +82,39 @@ func (busy) All(ns string, _ time.Time, _ int) map[catalog.Name][]history.Point 
 		}
 	}
 	return out
+}
+
+// hoard has a letter of each function of the fort, and of one that is gone.
+type hoard struct{ dir string }
+
+func (hoard) Letterboxes() ([]string, error) {
+	return []string{"default.till", "default.till.2", "default.vault", "other.stall", "default.vaulted", "default.empty", "nonsense"}, nil
+}
+
+func (h hoard) Letterbox(name string) *letterbox.Box {
+	box := letterbox.New(letterbox.Options{Dir: filepath.Join(h.dir, name)})
+	if name != "default.empty" {
+		_ = box.Send(context.Background(), &letter.Letter{ID: "1", Trigger: "in"}) // the same each time
+	}
+	return box
+}
+
+func (hoard) Redrive(context.Context, string, *letter.Letter) (out letter.Outcome, err error) {
+	return out, errors.New("nothing runs")
+}
+
+// croupier deals the shards of a trigger of each function of the fort.
+type croupier struct{}
+
+func (croupier) Tables(context.Context) (ts []dealers.TableReport, dealing bool) {
+	for _, name := range []string{"default.till.in", "default.vault.in", "other.stall.in", "nonsense"} {
+		ts = append(ts, dealers.TableReport{Name: name})
+	}
+	return ts, true
+}
+
+func (croupier) Table(_ context.Context, name string) (t dealers.TableReport, found, dealing bool) {
+	return dealers.TableReport{Name: name}, true, true
 }
 
 func (f *fort) plant(secrets *secret.Secrets, ns, project, name string) {
@@ -181,6 +221,23 @@ func TestTokenOfAnotherProject(t *testing.T) {
 	}
 }
 
+// Letters of what is gone are listed to those who see the whole namespace.
+func TestLettersOfWhatIsGone(t *testing.T) {
+	f := newFort(t)
+	var all LetterboxList
+	code, text := f.ask(f.token("*:admin"), "GET", "/api/v1/letters", "")
+	if err := json.Unmarshal([]byte(text), &all); err != nil || code != 200 {
+		t.Fatalf("%d %s %v", code, text, err)
+	}
+	want := []Letterbox{
+		{Namespace: "default", Function: "till", Letters: 1}, {Namespace: "default", Function: "till", Version: "2", Letters: 1},
+		{Namespace: "default", Function: "vault", Letters: 1}, {Namespace: "default", Function: "vaulted", Letters: 1, Gone: true},
+	}
+	if !slices.Equal(all.Items, want) {
+		t.Errorf("got %+v", all.Items)
+	}
+}
+
 // What is not there and what may not be seen cannot be told apart, and lists
 // have what may be seen, no more and no less.
 func TestWhatIsSeen(t *testing.T) {
@@ -191,7 +248,7 @@ func TestWhatIsSeen(t *testing.T) {
 	if hidden != 404 || absent != 404 || strings.ReplaceAll(text, "vault", "vaulx") != other {
 		t.Errorf("told apart: %d %s %d %s", hidden, text, absent, other)
 	}
-	for _, path := range []string{"/api/v1/functions", "/api/v1/functions?namespace=*", "/api/v1/projects", "/api/v1/projects?namespace=*", "/api/v1/secrets", "/api/v1/figures", "/api/v1/figures?namespace=*"} {
+	for _, path := range []string{"/api/v1/functions", "/api/v1/functions?namespace=*", "/api/v1/projects", "/api/v1/projects?namespace=*", "/api/v1/secrets", "/api/v1/figures", "/api/v1/figures?namespace=*", "/api/v1/letters", "/api/v1/letters?namespace=*", "/api/v1/dealer", "/api/v1/dealer?namespace=*"} {
 		code, text := f.ask(shop, "GET", path, "")
 		seen := strings.Contains(text, "till") || strings.Contains(path, "projects") && strings.Contains(text, `"shop"`)
 		if code != 200 || !seen || strings.Contains(text, "bank") || strings.Contains(text, "vault") || strings.Contains(text, "other") || strings.Contains(text, "stall") {

@@ -90,3 +90,29 @@ func (s *server) dealing(w http.ResponseWriter, r *http.Request) error {
 	}
 	return write(w, http.StatusOK, DealerTable{fn.Namespace, fn.Name, name, t})
 }
+
+// allDealings lists the tables of all functions that the caller sees.
+func (s *server) allDealings(w http.ResponseWriter, r *http.Request) error {
+	if s.o.Dealer == nil {
+		return problem.New(http.StatusNotImplemented, "nothing is dealt here")
+	}
+	seen, err := s.seen(r)
+	if err != nil {
+		return err
+	}
+	all, deals := s.o.Dealer.Tables(r.Context())
+	if !deals {
+		return errNotDealing
+	}
+	out := DealerList{Items: []DealerTable{}}
+	for _, t := range all {
+		parts := strings.SplitN(t.Name, ".", 3) // TableOf
+		if len(parts) < 3 {
+			continue
+		}
+		if fn := (catalog.Name{Namespace: parts[0], Name: parts[1]}); seen[fn] {
+			out.Items = append(out.Items, DealerTable{fn.Namespace, fn.Name, parts[2], t})
+		}
+	}
+	return write(w, http.StatusOK, out)
+}

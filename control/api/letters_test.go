@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,6 +26,14 @@ type boxes struct{ dir string }
 
 func (b boxes) Letterbox(name string) *letterbox.Box {
 	return letterbox.New(letterbox.Options{Dir: filepath.Join(b.dir, name)})
+}
+
+func (b boxes) Letterboxes() (names []string, err error) {
+	dirs, err := os.ReadDir(b.dir)
+	for _, d := range dirs {
+		names = append(names, d.Name())
+	}
+	return names, err
 }
 
 func (b boxes) Redrive(_ context.Context, name string, l *letter.Letter) (letter.Outcome, error) {

@@ -35,6 +35,8 @@ func rights() map[string]right {
 		"GET /api/v1/functions/{name}/asyncapi":                   {operation: "functions.read", of: oneFunction},
 		"GET /api/v1/functions/{name}/figures":                    {operation: "functions.read", of: oneFunction},
 		"GET /api/v1/figures":                                     {operation: "functions.read", of: collection},
+		"GET /api/v1/letters":                                     {operation: "letters.list", of: collection},
+		"GET /api/v1/dealer":                                      {operation: "triggers.read", of: collection},
 		"GET /api/v1/functions/{name}/bindings":                   {operation: "bindings.read", of: oneFunction},
 		"GET /api/v1/functions/{name}/triggers":                   {operation: "triggers.read", of: oneFunction},
 		"POST /api/v1/functions/{name}/triggers/{trigger}/{verb}": {operation: "triggers.steer", of: oneFunction},

@@ -20,6 +20,21 @@ func (p *Platform) Letterbox(name string) *letterbox.Box {
 	return letterbox.New(letterbox.Options{Dir: p.dir("letters", filepath.Base(name))})
 }
 
+// Letterboxes implements [platform.Letters].
+func (p *Platform) Letterboxes() ([]string, error) {
+	dirs, err := os.ReadDir(p.dir("letters"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list letterboxes: %w", err)
+	}
+	var out []string
+	for _, d := range dirs {
+		if d.IsDir() {
+			out = append(out, d.Name())
+		}
+	}
+	return out, nil
+}
+
 // makeOwnDir makes the directory into which a function's processors put dead
 // letters, or what its data bindings keep, or gives it with all that is in it to
 // the function's user.

@@ -3,7 +3,11 @@
 export type Tab = 'charts' | 'logs' | 'try' | 'versions' | 'processors' | 'spec';
 export const tabs: Tab[] = ['charts', 'logs', 'try', 'versions', 'processors', 'spec'];
 
-export type Route = { page: 'overview' } | { page: 'function'; namespace: string; name: string; tab: Tab } | { page: 'unknown'; path: string };
+/** Place is a page about the whole machine. */
+export type Place = 'letters' | 'dealer' | 'mappings' | 'access';
+export const places: Place[] = ['dealer', 'letters'];
+
+export type Route = { page: 'overview' } | { page: 'place'; place: Place; rest: string[] } | { page: 'function'; namespace: string; name: string; tab: Tab } | { page: 'unknown'; path: string };
 
 export function parse(hash: string): Route {
   const path = hash.replace(/^#/, '');
@@ -13,7 +17,13 @@ export function parse(hash: string): Route {
   if (kind === 'functions' && namespace && name && parts.length <= 4 && (tabs as string[]).includes(tab)) {
     return { page: 'function', namespace, name, tab: tab as Tab };
   }
+  if ((places as string[]).includes(kind)) return { page: 'place', place: kind as Place, rest: parts.slice(1) };
   return { page: 'unknown', path };
+}
+
+/** to is the address of a place, or of something in it. */
+export function to(place: Place, ...rest: string[]): string {
+  return '#/' + [place, ...rest].map(encodeURIComponent).join('/');
 }
 
 function unescape(part: string): string {
