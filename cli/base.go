@@ -64,11 +64,11 @@ func (a *app) base(runtime string, f foundation, asIs bool, out string) error {
 	p := a.term.Progress()
 	defer p.Close()
 	p.Step("base " + runtime)
-	layers, err := a.layers()
+	depot, err := a.depot()
 	if err != nil {
 		return err
 	}
-	img, changed, err := image.Debian(a.ctx, f.packages, image.DebianOptions{Architecture: image.Architecture(), AsIs: asIs, Layers: layers})
+	img, changed, err := image.Debian(a.ctx, f.packages, image.DebianOptions{Architecture: image.Architecture(), AsIs: asIs, Layers: depot.Layers})
 	if err != nil {
 		return err
 	}
@@ -83,10 +83,10 @@ func (a *app) base(runtime string, f foundation, asIs bool, out string) error {
 		return err
 	}
 	defer release()
-	if img, err = processor.On(img, layers); err != nil {
+	if img, err = processor.On(img, depot.Layers); err != nil {
 		return err
 	}
-	digest, err := image.Write(a.ctx, img, out, "myelin-base-"+runtime+":latest")
+	digest, err := depot.Write(a.ctx, img, out, "myelin-base-"+runtime+":latest")
 	if err != nil {
 		return err
 	}

@@ -31,10 +31,11 @@ func (a *app) makeImage(art build.Artefact, base, place string) (digest string, 
 	defer p.Close()
 	p.Step("image " + place)
 	parts := image.Parts{Artefact: art}
-	if parts.Layers, err = a.layers(); err != nil {
+	depot, err := a.depot()
+	if err != nil {
 		return "", err
 	}
-	depot := image.Depot{Layers: parts.Layers}
+	parts.Layers = depot.Layers
 	if parts.Base, err = depot.Base(a.ctx, base, image.Architecture()); err != nil {
 		return "", err
 	}
@@ -141,15 +142,6 @@ func stampOf(runtime, interpreter string) (string, bool) {
 		fmt.Fprintln(h, real, fi.Size(), fi.ModTime().UnixNano())
 	}
 	return hex.EncodeToString(h.Sum(nil)), true
-}
-
-// layers are those that images are made of on this machine.
-func (a *app) layers() (*image.Layers, error) {
-	data, err := a.dataDir()
-	if err != nil {
-		return nil, err
-	}
-	return image.NewLayers(data), nil
 }
 
 func runtimeName(runtime string) string {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -29,6 +28,9 @@ var certificates = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/
 type Depot struct {
 	// Layers keeps what was compressed; nil for nothing.
 	Layers *Layers
+	// Registries are how registries are talked with; nil for those that need no more
+	// than their names.
+	Registries *Registries
 }
 
 // Base is that of the zero [Depot].
@@ -127,11 +129,3 @@ func fromLayout(dir, architecture string) (v1.Image, error) {
 
 // Architecture is this machine's.
 func Architecture() string { return runtime.GOARCH }
-
-func reference(ref string) (name.Reference, error) {
-	r, err := name.ParseReference(ref)
-	if err != nil {
-		return nil, fmt.Errorf("read image name: %w", err)
-	}
-	return r, nil
-}

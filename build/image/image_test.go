@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"errors"
 	"io"
+	"log"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -158,7 +159,7 @@ func TestContent(t *testing.T) {
 
 // TestPlaces: an image that was written is the same when it is a base.
 func TestPlaces(t *testing.T) {
-	server := httptest.NewServer(registry.New())
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	img := made(t, parts(t, "x"))
 	dir := t.TempDir()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -95,7 +96,7 @@ func writeLayout(img v1.Image, dir string) error {
 }
 
 func writeTarball(img v1.Image, file, tag string) error {
-	ref, err := reference(tag)
+	ref, err := (&Registries{}).reference(tag)
 	if err != nil {
 		return err
 	}
@@ -105,21 +106,33 @@ func writeTarball(img v1.Image, file, tag string) error {
 // options are those of every talk with a registry: the credentials that
 // `docker login` and its helpers keep.
 func (d Depot) options(ctx context.Context, more ...remote.Option) []remote.Option {
-	return append([]remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("myelin")}, more...)
+	return append([]remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("myelin"),
+		remote.WithTransport(d.registries().client)}, more...)
 }
 
-func (d Depot) push(ctx context.Context, img v1.Image, ref string) error {
-	r, err := reference(ref)
+// registries are those that were given, or none that needs more than its name.
+func (d Depot) registries() *Registries {
+	if d.Registries != nil {
+		return d.Registries
+	}
+	none, _ := NewRegistries(nil) // fails for what is in the list only
+	return none
+}
+
+func (d Depot) push(ctx context.Context, img v1.Image, to string) error {
+	ref, err := d.registries().reference(to)
 	if err != nil {
 		return err
 	}
-	return remote.Write(r, img, d.options(ctx)...)
+	return hint(ref, remote.Write(ref, img, d.options(ctx)...))
 }
 
-func (d Depot) pull(ctx context.Context, ref, architecture string) (v1.Image, error) {
-	r, err := reference(ref)
+func (d Depot) pull(ctx context.Context, from, architecture string) (v1.Image, error) {
+	ref, err := d.registries().reference(from)
 	if err != nil {
 		return nil, err
 	}
-	return remote.Image(r, d.options(ctx, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))...)
+	return tryEach(d.registries(), ref, func(source name.Reference) (v1.Image, error) {
+		return remote.Image(source, d.options(ctx, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))...)
+	})
 }

@@ -16,6 +16,7 @@ type options struct {
 	nkey           string
 	forbid         string
 	operator       *operator
+	tokens         *tokens
 	jvm            []string
 	synced         bool
 	advertise      func(addr string) string
