@@ -4,7 +4,6 @@
 package templates
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"text/template"
 )
 
 //go:embed all:files
@@ -126,23 +124,15 @@ func (t Template) fill(dir string, v Values) (written []string, err error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		text, err := files.ReadFile(from + "/" + e.Name())
+		text, err := filled(from+"/"+e.Name(), v)
 		if err != nil {
-			return nil, err
-		}
-		tmpl, err := template.New(e.Name()).Option("missingkey=error").Parse(string(text))
-		if err != nil {
-			return nil, err
-		}
-		var b bytes.Buffer
-		if err := tmpl.Execute(&b, v); err != nil {
 			return nil, err
 		}
 		name, mode := strings.TrimSuffix(e.Name(), ".tmpl"), fs.FileMode(0o644)
 		if strings.HasSuffix(name, ".sh") {
 			mode = 0o755
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), b.Bytes(), mode); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
 			return nil, err
 		}
 		written = append(written, name)

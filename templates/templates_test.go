@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/myelin-run/myelin/function"
@@ -37,6 +38,29 @@ func TestEveryTemplateIsComplete(t *testing.T) {
 		if got, ok := Find(tmpl.Runtime, tmpl.Trigger); !ok || got != tmpl {
 			t.Errorf("%s %s is not found", tmpl.Runtime, tmpl.Trigger)
 		}
+	}
+}
+
+func TestEveryTemplateIsOneFileToo(t *testing.T) {
+	for _, tmpl := range All() {
+		one, err := tmpl.One(Values{Name: "my-function"})
+		if err != nil {
+			t.Errorf("%s %s: %v", tmpl.Runtime, tmpl.Trigger, err)
+			continue
+		}
+		l, err := function.Parse("function.yaml", []byte(one.Config))
+		if err != nil || l.Config.Metadata.Name != "my-function" {
+			t.Errorf("%s %s: %q, %v", tmpl.Runtime, tmpl.Trigger, l.Config.Metadata.Name, err)
+		}
+		if !strings.HasPrefix(strings.ToLower(one.File), "main.") || strings.Contains(one.Code, "{{") || strings.Contains(one.Code, "unittest") {
+			t.Errorf("%s %s: %s\n%s", tmpl.Runtime, tmpl.Trigger, one.File, one.Code)
+		}
+		if tmpl.Runtime == "java" && strings.Count(one.Code, "class ") < 2 {
+			t.Errorf("a class is missing:\n%s", one.Code)
+		}
+	}
+	if _, err := (Template{Runtime: "cobol", Trigger: "http"}).One(Values{Name: "x"}); err == nil {
+		t.Error("no error")
 	}
 }
 

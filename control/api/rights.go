@@ -112,5 +112,10 @@ func rights() map[string]right {
 		"GET /api/v1/healthz":      {operation: "server.health"},
 		"GET /api/v1/metrics":      {operation: "server.metrics"},
 		"GET /api/v1/openapi.json": {operation: "api.describe"},
+
+		// What the program has, for whoever is known.
+		"GET /api/v1/templates":        {operation: "server.version"},
+		"GET /api/v1/templates/{name}": {operation: "server.version"},
+		"GET /api/v1/schemas/{name}":   {operation: "server.version"},
 	}
 }

@@ -119,6 +119,7 @@ var objects = map[string]any{
 	"JobItemsInput": api.JobItemsInput{}, "JobItemsAdded": api.JobItemsAdded{}, "JobItemList": api.JobItemList{},
 	"Mapping": function.Mapping{}, "MappingInput": mappingInput{}, "MappingList": api.MappingList{}, "AppliedMapping": api.AppliedMapping{},
 	"DealerList": api.DealerList{}, "DealerTable": api.DealerTable{}, "TriggerList": api.TriggerList{}, "BindingList": api.BindingList{}, "FigureList": api.FigureList{}, "LetterList": api.LetterList{}, "LetterboxList": api.LetterboxList{}, "Letter": letterbox.Kept{}, "Redriven": api.Redriven{}, "Purged": api.Purged{},
+	"TemplateList": api.TemplateList{}, "Beginning": api.Beginning{},
 	"BuildEvent": api.BuildEvent{}, "Problem": problem.Problem{}, "Version": versionAnswer{}, "Health": healthAnswer{},
 	"Caller": api.Caller{}, "TokenInput": api.TokenInput{}, "CreatedToken": api.CreatedToken{}, "TokenList": api.TokenList{},
 	"Secret": secret.Secret{}, "SecretInput": api.SecretInput{}, "SecretList": api.SecretList{}, "AuditList": api.AuditList{}, "Rotated": api.Rotated{},
@@ -152,6 +153,7 @@ func schemas(t *testing.T) map[string]any {
 		}
 	}
 	out["AsyncAPIDocument"] = map[string]any{"type": "object", "required": []any{"asyncapi", "info", "channels", "operations"}}
+	out["JSONSchema"] = map[string]any{"type": "object", "required": []any{"$schema", "$defs", "properties"}}
 	out["Document"] = map[string]any{"type": "object", "required": []any{"openapi", "info", "paths"}}
 	return out
 }
