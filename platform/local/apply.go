@@ -27,7 +27,7 @@ func (p *Platform) Apply(ctx context.Context, d platform.Deployment) error {
 	if err := p.ready(ctx); err != nil {
 		return err
 	}
-	v, err := p.version(d)
+	v, err := p.version(ctx, d)
 	if err != nil {
 		if g := p.lookup(d.Name); g != nil && d.Replicas > 0 {
 			g.TurnAway()
@@ -54,7 +54,7 @@ func (p *Platform) Apply(ctx context.Context, d platform.Deployment) error {
 }
 
 // version translates a deployment into what is supervised.
-func (p *Platform) version(d platform.Deployment) (supervise.Version, error) {
+func (p *Platform) version(ctx context.Context, d platform.Deployment) (supervise.Version, error) {
 	cfg := d.Config
 	function.Defaults(&cfg)
 	cfg.Spec.Scale = nil // no processor's matter, and programs from before know no such field
@@ -70,6 +70,14 @@ func (p *Platform) version(d platform.Deployment) (supervise.Version, error) {
 			Divisible: cfg.Spec.WorkerMemory > 0,
 		},
 	}
+	v.Prepare = func(at supervise.Place) error { return p.writeConfig(d, cfg, at) }
+	if p.o.Engine != nil {
+		home, err := p.homeOf(d.Name)
+		if err == nil {
+			v.Extra, err = p.o.Engine.Prepare(ctx, d, cfg, home)
+		}
+		return v, err
+	}
 	command := d.Artefact.Command
 	if len(command) == 0 {
 		command = []string{p.o.Processor}
@@ -81,7 +89,6 @@ func (p *Platform) version(d platform.Deployment) (supervise.Version, error) {
 	if _, err := os.Stat(v.Path); err != nil {
 		return v, fmt.Errorf("find processor: %w", err)
 	}
-	v.Prepare = func(at supervise.Place) error { return p.writeConfig(d, cfg, at) }
 	return v, nil
 }
 
@@ -125,7 +132,7 @@ func (p *Platform) Remove(ctx context.Context, name string) error {
 	delete(p.shares, name)
 	delete(p.told, name)
 	p.mu.Unlock()
-	err := errors.Join(os.RemoveAll(p.dir("run", name)), os.RemoveAll(p.dir("logs", name)), p.keepOwn("letters", name), p.keepOwn("bindings", name), p.users.free(name))
+	err := errors.Join(p.engineRemoved(ctx, name), os.RemoveAll(p.dir("run", name)), os.RemoveAll(p.dir("logs", name)), p.keepOwn("letters", name), p.keepOwn("bindings", name), p.users.free(name))
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
@@ -149,7 +156,7 @@ func (p *Platform) Observe(ctx context.Context, name string) ([]platform.Observe
 			continue
 		}
 		if s := g.Observe(); s.Fingerprint != "" || len(s.Replicas) > 0 {
-			out = append(out, platform.Observed{Name: n, Fingerprint: s.Fingerprint, Address: s.Address, Generation: s.Generation, Replicas: s.Replicas, Message: s.Message, Asleep: s.Asleep})
+			out = append(out, platform.Observed{Name: n, Fingerprint: s.Fingerprint, Address: s.Address, Generation: s.Generation, Replicas: s.Replicas, Message: p.message(s.Message), Asleep: s.Asleep})
 		}
 	}
 	return out, nil

@@ -59,7 +59,7 @@ func (p *Platform) bindingsOf(name string, cfg function.Config) *processorFiles 
 	if len(cfg.Spec.DataBindings) == 0 {
 		return nil
 	}
-	return &processorFiles{Dir: p.dir("bindings", name)}
+	return &processorFiles{Dir: p.paths(name).Bindings}
 }
 
 // dealerOf says where a function's dealer is; "" if it needs none.
@@ -78,17 +78,21 @@ func (p *Platform) writeConfig(d platform.Deployment, cfg function.Config, at su
 	if len(cfg.Spec.LoggerSinks) > 0 {
 		level = cfg.Spec.LoggerSinks[0].Level
 	}
+	see := p.paths(d.Name)
+	if see.Scratch == "" {
+		see.Function, see.Scratch = d.Artefact.Dir, at.Scratch
+	}
 	text, err := document.MarshalRevealed(processorFile{
-		Function: cfg, Dir: d.Artefact.Dir, Scratch: at.Scratch, DrainTimeout: cfg.Spec.DrainTimeout,
-		Admin:     processorAdmin{Listen: "unix:" + filepath.Join(at.Scratch, adminSocket)},
-		Letters:   processorFiles{Dir: p.dir("letters", d.Name)},
+		Function: cfg, Dir: see.Function, Scratch: see.Scratch, DrainTimeout: cfg.Spec.DrainTimeout,
+		Admin:     processorAdmin{Listen: "unix:" + filepath.Join(see.Scratch, adminSocket)},
+		Letters:   processorFiles{Dir: see.Letters},
 		Bindings:  p.bindingsOf(d.Name, cfg),
 		Functions: p.functions(),
 		Dealer:    p.dealerOf(cfg),
 		Shares:    p.sharesOf(d.Name),
 		Logs: processorLogs{
-			Processor: processorSink{File: p.logFile(d.Name, platform.ProcessorLog), Level: level},
-			Function:  processorSink{File: p.logFile(d.Name, platform.FunctionLog), Level: level},
+			Processor: processorSink{File: see.log(platform.ProcessorLog), Level: level},
+			Function:  processorSink{File: see.log(platform.FunctionLog), Level: level},
 		},
 	})
 	if err == nil {

@@ -45,7 +45,10 @@ type Options struct {
 	// Warm is how many sleeping functions have a parked processor each, by kind of
 	// runtime such as "python" or "golang"; nil: none. See [DefaultWarm].
 	Warm map[string]int
-	Log  *slog.Logger // default: none
+	// Engine runs functions otherwise than as processes of this machine; nil: it
+	// does not.
+	Engine Engine
+	Log    *slog.Logger // default: none
 }
 
 // Platform implements [platform.Platform] and all of its optional interfaces.
@@ -126,6 +129,11 @@ func (p *Platform) begin(ctx context.Context) error {
 	p.mu.Lock()
 	p.life = ctx
 	p.mu.Unlock()
+	if p.o.Engine != nil {
+		if err := p.o.Engine.Begin(ctx, p.notifyAll); err != nil {
+			return err
+		}
+	}
 	return p.adopt(ctx)
 }
 
@@ -158,19 +166,26 @@ func (p *Platform) adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	names := map[string]bool{}
 	for _, e := range entries {
 		if !e.IsDir() {
 			continue
 		}
-		g, err := p.group(e.Name())
+		names[e.Name()] = true
+	}
+	if err := p.engineNames(ctx, names); err != nil {
+		return err
+	}
+	for name := range names {
+		g, err := p.group(name)
 		if err != nil {
 			return err
 		}
 		if err := g.Adopt(ctx); err != nil {
-			p.o.Log.Warn("adopt", "function", e.Name(), "error", err)
+			p.o.Log.Warn("adopt", "function", name, "error", err)
 		}
 		if n := len(g.Observe().Replicas); n > 0 {
-			p.o.Log.Info("adopted", "function", e.Name(), "replicas", n)
+			p.o.Log.Info("adopted", "function", name, "replicas", n)
 		}
 	}
 	return p.sweepScratch()
@@ -213,6 +228,7 @@ func (p *Platform) group(name string) (*supervise.Group, error) {
 	}
 	g := supervise.New(p.life, supervise.Options{
 		Dir: p.dir("run", name), Scratch: p.dir("s"), Credential: credential,
+		Launcher:    p.launcher(name, credential),
 		Logs:        []string{p.logFile(name, platform.ProcessorLog), p.logFile(name, platform.FunctionLog)},
 		Choose:      p.candidates(name),
 		Cgroup:      p.cgroupName(name),

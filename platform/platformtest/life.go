@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -33,8 +32,8 @@ func applyAgain(t *testing.T, w *World) {
 	w.Apply(w.Deployment("f", "1"))
 	before := w.ask("f")
 	w.Apply(w.Deployment("f", "1"))
-	if after := w.ask("f"); after.PID != before.PID {
-		t.Errorf("process %d was replaced by %d", before.PID, after.PID)
+	if after := w.ask("f"); after.Life != before.Life {
+		t.Errorf("process %s was replaced by %s", before.Life, after.Life)
 	}
 }
 
@@ -69,9 +68,9 @@ func failedVersion(t *testing.T, w *World) {
 func hangingVersion(t *testing.T, w *World) {
 	w.Apply(w.Deployment("f", "1"))
 	d := mode(w.Deployment("f", "2"), "hang")
-	d.Config.Spec.ReadinessTimeoutSeconds = 1
+	d.Config.Spec.ReadinessTimeoutSeconds = 2
 	err := w.Platform.Apply(t.Context(), d)
-	if err == nil || !strings.Contains(err.Error(), "not ready within 1s: waiting for a database") {
+	if err == nil || !strings.Contains(err.Error(), "not ready within 2s: waiting for a database") {
 		t.Errorf("got %v", err)
 	}
 	if a := w.ask("f"); a.Version != "1" {
@@ -134,13 +133,11 @@ func redeployUnderLoad(t *testing.T, w *World) {
 
 func crashRestarted(t *testing.T, w *World) {
 	w.Apply(w.Deployment("f", "1"))
-	old := w.ask("f").PID
-	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	old := w.ask("f").Life
+	w.Kill("f")
 	// The connection is made at once; it waits for the successor.
 	start := time.Now()
-	for a := w.ask("f"); a.PID == old; a = w.ask("f") {
+	for a := w.ask("f"); a.Life == old; a = w.ask("f") {
 		if time.Since(start) > patience {
 			t.Fatal("the killed process answers")
 		}
@@ -199,12 +196,12 @@ func scales(t *testing.T, w *World) {
 	d := w.Deployment("f", "1")
 	d.Replicas = 3
 	w.Apply(d)
-	pids := map[int]bool{}
-	for deadline := time.Now().Add(patience); len(pids) < 3 && time.Now().Before(deadline); {
-		pids[w.ask("f").PID] = true
+	lives := map[string]bool{}
+	for deadline := time.Now().Add(patience); len(lives) < 3 && time.Now().Before(deadline); {
+		lives[w.ask("f").Life] = true
 	}
-	if len(pids) != 3 {
-		t.Errorf("%d processes answered, want 3", len(pids))
+	if len(lives) != 3 {
+		t.Errorf("%d processes answered, want 3", len(lives))
 	}
 	d.Replicas = 1
 	w.Apply(d)

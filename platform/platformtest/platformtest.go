@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +31,14 @@ type Harness struct {
 	// New returns a platform on a data directory; a later one on the same
 	// directory takes over from a former one that no longer runs.
 	New func(t *testing.T, dir string) platform.Platform
+	// Command puts the test processor into a directory of its own below dir, which
+	// becomes an artefact, and returns its path; nil: a copy of this program, in dir.
+	Command func(t *testing.T, dir string) string
+	// Signal sends a signal to the process of a replica of p, or with 0 asks whether
+	// there is one; nil: by its number.
+	Signal func(p platform.Platform, r function.Replica, sig syscall.Signal) error
+	// Parallel runs tests beside each other, which wait for long.
+	Parallel bool
 }
 
 // Run tests a platform.
@@ -54,7 +63,12 @@ func Run(t *testing.T, h Harness) {
 		"AddressInUseIsAnError":         addressInUse,
 		"SharesAreTold":                 sharesAreTold,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, NewWorld(t, h)) })
+		t.Run(name, func(t *testing.T) {
+			if h.Parallel {
+				t.Parallel()
+			}
+			test(t, NewWorld(t, h))
+		})
 	}
 }
 
@@ -73,7 +87,15 @@ type World struct {
 func NewWorld(t *testing.T, h Harness) *World {
 	t.Helper()
 	w := &World{h: h, t: t, Dir: OpenDir(t)}
-	w.Command = CopySelf(t, w.Dir)
+	if w.h.Command == nil {
+		w.h.Command = CopySelf
+	}
+	if w.h.Signal == nil {
+		w.h.Signal = func(_ platform.Platform, r function.Replica, sig syscall.Signal) error {
+			return syscall.Kill(r.PID, sig)
+		}
+	}
+	w.Command = w.h.Command(t, w.Dir)
 	w.Start()
 	t.Cleanup(w.stopAll)
 	return w
@@ -136,6 +158,19 @@ func (w *World) Start() {
 	}
 }
 
+// Kill kills the only process of a deployment, and returns what replica it was of.
+func (w *World) Kill(name string) function.Replica {
+	w.t.Helper()
+	o := w.See(name)
+	if len(o.Replicas) != 1 {
+		w.t.Fatalf("kill: observed %+v", o)
+	}
+	if err := w.h.Signal(w.Platform, o.Replicas[0], syscall.SIGKILL); err != nil {
+		w.t.Fatalf("kill: %v", err)
+	}
+	return o.Replicas[0]
+}
+
 // End ends the platform and leaves its functions running.
 func (w *World) End() { w.end() }
 
@@ -158,7 +193,7 @@ func (w *World) Deployment(name, version string) platform.Deployment {
 	cfg.Spec.ReadinessTimeoutSeconds = 30
 	return platform.Deployment{
 		Name: name, Fingerprint: version, Replicas: 1, Config: cfg,
-		Artefact: build.Artefact{Digest: "sha256-" + version, Dir: w.Dir, Command: []string{w.Command}},
+		Artefact: build.Artefact{Digest: "sha256-" + version, Dir: filepath.Dir(w.Command), Command: []string{w.Command}},
 	}
 }
 

@@ -2,6 +2,7 @@ package platformtest
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -180,10 +181,14 @@ func announce() error {
 	return os.Rename(".ready", "ready.json")
 }
 
+// life names this process.
+var life = rand.Text()
+
 // Answer is what the test processor's function answers.
 type Answer struct {
 	Version string
-	PID     int
+	PID     int    // as it knows itself
+	Life    string // which process it is, of all that ever were
 	UID     int
 	Dir     string
 	Env     []string
@@ -213,7 +218,7 @@ func handler(c config, log io.Writer, shares *shares) http.Handler {
 		}
 		dir, _ := os.Getwd()
 		fds, _ := os.ReadDir("/proc/self/fd")
-		_ = json.NewEncoder(w).Encode(Answer{Version: c.env("VERSION"), PID: os.Getpid(), UID: os.Getuid(), Dir: dir, Env: os.Environ(), FDs: len(fds), Path: r.URL.Path, Body: string(body), Shares: shares.see(), Told: shares.told()})
+		_ = json.NewEncoder(w).Encode(Answer{Version: c.env("VERSION"), PID: os.Getpid(), Life: life, UID: os.Getuid(), Dir: dir, Env: os.Environ(), FDs: len(fds), Path: r.URL.Path, Body: string(body), Shares: shares.see(), Told: shares.told()})
 	})
 	mux.HandleFunc("/log", func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(log, r.Body)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -111,8 +110,8 @@ func sharesAreTold(t *testing.T, w *World) {
 		t.Errorf("the platform says %+v, %v, %v", out, next, err)
 	}
 	tell(s, 0.25)
-	if again := sees(0.25); again.PID != first.PID || again.Told != told.Told {
-		t.Errorf("process %d, told %d times; then %d, told %d times", first.PID, told.Told, again.PID, again.Told)
+	if again := sees(0.25); again.Life != first.Life || again.Told != told.Told {
+		t.Errorf("process %s, told %d times; then %s, told %d times", first.Life, told.Told, again.Life, again.Told)
 	}
 	next := w.Deployment("f", "2") // which says nothing of shares
 	w.Apply(next)
@@ -125,14 +124,12 @@ func sharesAreTold(t *testing.T, w *World) {
 	s = w.Platform.(platform.Sharer)
 	before := sees(0.25)
 	tell(s, 1)
-	if a := sees(1); a.PID != before.PID {
-		t.Errorf("process %d was replaced by %d", before.PID, a.PID)
+	if a := sees(1); a.Life != before.Life {
+		t.Errorf("process %s was replaced by %s", before.Life, a.Life)
 	}
-	if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	killed := w.Kill("f")
 	w.Await("f", "another process", func(o platform.Observed) bool {
-		return len(o.Replicas) == 1 && o.Replicas[0].State == "ready" && o.Replicas[0].PID != before.PID
+		return len(o.Replicas) == 1 && o.Replicas[0].State == "ready" && o.Replicas[0].Restarts > killed.Restarts
 	})
 	tell(s, 1)
 	sees(1)

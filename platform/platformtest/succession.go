@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,13 +22,13 @@ func adopts(t *testing.T, w *World) {
 	url := "http://" + at + "/"
 	stop := Load(2, func() error { _, err := Ask(fresh, url, "x"); return err })
 	w.End()
-	if a, err := Ask(fresh, url, "alone"); err != nil || a.PID != before.PID {
+	if a, err := Ask(fresh, url, "alone"); err != nil || a.Life != before.Life {
 		t.Errorf("without a platform: %+v, %v", a, err)
 	}
 	w.Start()
 	w.Apply(d)
-	if a := w.ask("f"); a.PID != before.PID || w.See("f").Address != at {
-		t.Errorf("process %d at %s was not adopted: %+v at %s", before.PID, at, a, w.See("f").Address)
+	if a := w.ask("f"); a.Life != before.Life || w.See("f").Address != at {
+		t.Errorf("process %s at %s was not adopted: %+v at %s", before.Life, at, a, w.See("f").Address)
 	}
 	w.Apply(w.Deployment("f", "2"))
 	settle(w, "f")
@@ -44,12 +43,9 @@ func adopts(t *testing.T, w *World) {
 	w.Start()
 	w.Apply(w.Deployment("f", "2"))
 	settle(w, "f")
-	old := w.ask("f").PID
-	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	killed := w.Kill("f")
 	w.Await("f", "another process", func(o platform.Observed) bool {
-		return len(o.Replicas) == 1 && o.Replicas[0].State == "ready" && o.Replicas[0].PID != old
+		return len(o.Replicas) == 1 && o.Replicas[0].State == "ready" && o.Replicas[0].Restarts > killed.Restarts
 	})
 	w.ask("f")
 }
@@ -62,12 +58,12 @@ func stopKeeps(t *testing.T, w *World) {
 	d := w.Deployment("f", "1")
 	w.Apply(d)
 	d.Address = w.See("f").Address
-	old := w.ask("f").PID
+	old := w.See("f").Replicas[0]
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(old, 0); err == nil {
-		t.Errorf("process %d still runs", old)
+	if err := w.h.Signal(w.Platform, old, 0); err == nil {
+		t.Errorf("process %d still runs", old.PID)
 	}
 	w.End()
 	w.Start()

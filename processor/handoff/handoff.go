@@ -69,17 +69,18 @@ func Serve(ctx context.Context, l *net.UnixListener, sockets []Socket) error {
 		if err != nil {
 			return fmt.Errorf("accept handoff: %w", err)
 		}
-		_ = give(conn, sockets) // a caller that went away is its own matter
+		_ = give(conn, sockets, 0) // a caller that went away is its own matter
 		conn.Close()
 	}
 }
 
-func give(conn *net.UnixConn, sockets []Socket) error {
+// give gives the sockets to a user, to root or to this process's user.
+func give(conn *net.UnixConn, sockets []Socket, to uint32) error {
 	uid, err := peer(conn)
 	if err != nil {
 		return err
 	}
-	if uid != 0 && uid != uint32(os.Geteuid()) {
+	if uid != 0 && uid != to && uid != uint32(os.Geteuid()) {
 		return fmt.Errorf("user %d may not have the sockets", uid)
 	}
 	names, fds := make([]string, len(sockets)), make([]int, len(sockets))
@@ -175,5 +176,24 @@ func match(names []string, control []byte) ([]Socket, error) {
 func Close(sockets []Socket) {
 	for _, s := range sockets {
 		unix.Close(s.FD)
+	}
+}
+
+// Give gives the sockets to the first who connects to l as the user uid, as root or
+// as this process's user, and closes l. The sockets stay the caller's.
+func Give(ctx context.Context, l *net.UnixListener, sockets []Socket, uid int) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	defer l.Close()
+	for {
+		conn, err := l.AcceptUnix()
+		if err != nil {
+			return errors.Join(fmt.Errorf("accept handoff: %w", err), ctx.Err())
+		}
+		err = give(conn, sockets, uint32(uid))
+		conn.Close()
+		if err == nil {
+			return nil
+		}
 	}
 }

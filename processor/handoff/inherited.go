@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -12,9 +13,17 @@ import (
 // first is the first descriptor that is passed, after the three standard ones.
 const first = 3
 
+// Variable names a unix socket at which this process gets its listening sockets,
+// where they cannot be inherited.
+const Variable = "MYELIN_SOCKETS"
+
 // Inherited returns the sockets that the starter of this process passed, as
-// told by LISTEN_FDS and LISTEN_FDNAMES. LISTEN_PID is checked if it is set.
+// told by LISTEN_FDS and LISTEN_FDNAMES, or offers at [Variable]. LISTEN_PID is
+// checked if it is set.
 func Inherited(getenv func(string) string) ([]Socket, error) {
+	if path := getenv(Variable); path != "" {
+		return Receive(context.Background(), path)
+	}
 	if pid := getenv("LISTEN_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return nil, nil
 	}

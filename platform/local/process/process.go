@@ -53,10 +53,13 @@ type Exit struct {
 	Known  bool // false for one that was adopted: only its parent hears
 	Code   int
 	Signal syscall.Signal // 0: it exited by itself
+	Why    string         // what is known beyond that, "" if nothing is
 }
 
 func (e Exit) String() string {
 	switch {
+	case e.Why != "":
+		return e.Why
 	case !e.Known:
 		return "ended (how is not known: it was started by a former control plane)"
 	case e.Signal != 0:

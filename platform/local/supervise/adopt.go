@@ -16,8 +16,8 @@ import (
 
 // found is a running process and what was kept about it.
 type found struct {
-	record
-	p *process.Process
+	Record
+	p Process
 }
 
 // Adopt takes over what a former supervisor left running in the group's
@@ -27,11 +27,11 @@ type found struct {
 func (g *Group) Adopt(ctx context.Context) error {
 	g.turn.Lock()
 	defer g.turn.Unlock()
-	records, err := loadRecords(g.o.Dir)
+	records, err := g.o.Launcher.Kept(ctx)
 	errs := []error{err}
 	var alive []found
 	for _, rec := range records {
-		p, err := process.Adopt(rec.Identity)
+		p, err := g.o.Launcher.Adopt(rec)
 		switch {
 		case err == nil:
 			alive = append(alive, found{rec, p})
@@ -48,11 +48,11 @@ func (g *Group) Adopt(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (g *Group) discard(rec record) {
+func (g *Group) discard(rec Record) {
 	if c := g.limit(rec.Name, rec.Version); c != nil {
 		_ = c.Remove() // it is made again when it is needed
 	}
-	os.Remove(rec.path(g.o.Dir))
+	g.o.Launcher.Forget(rec.Name)
 	os.RemoveAll(filepath.Join(g.o.Dir, rec.Name))
 	if filepath.Dir(rec.Scratch) == g.o.Scratch {
 		os.RemoveAll(rec.Scratch)
@@ -60,7 +60,7 @@ func (g *Group) discard(rec record) {
 }
 
 // sweep removes directories of replicas that have no record.
-func (g *Group) sweep(records []record) error {
+func (g *Group) sweep(records []Record) error {
 	known := map[string]bool{}
 	for _, r := range records {
 		known[r.Name] = true
@@ -121,9 +121,10 @@ func (g *Group) take(f found) {
 		stop: make(chan struct{}), done: make(chan struct{}), limits: g.limit(f.Name, v), served: true,
 	}
 	r.mark, r.kills = markLogs(g.logs()), r.limits.OOMKills()
-	r.status = function.Replica{Name: f.Name, State: ready, PID: f.PID, Started: time.Now(), Restarts: f.Restarts, Artefact: v.Artefact}
-	if st, err := os.Stat(f.path(g.o.Dir)); err == nil {
-		r.status.Started = st.ModTime()
+	id := f.p.ID()
+	r.status = function.Replica{Name: f.Name, State: ready, PID: id.PID, Started: f.Started, Restarts: f.Restarts, Artefact: v.Artefact}
+	if f.Started.IsZero() { // a record from before they had it
+		r.status.Started = time.Now()
 	}
 	usable := v.Socket == "" || g.socket != nil
 	switch {
@@ -131,7 +132,7 @@ func (g *Group) take(f found) {
 		r.status.State = draining
 		r.stopping = true
 		close(r.stop)
-	case !usable || f.Parked || !isReady(r.place.Dir, f.PID):
+	case !usable || f.Parked || !isReady(r.place.Dir, f.p.Self()):
 		f.p.Kill()
 		r.served = false // no restart
 		r.version.Ready = time.Nanosecond

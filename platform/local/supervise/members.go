@@ -143,7 +143,7 @@ func (g *Group) own(p Place) error {
 // limit opens the control group of a replica. Where that cannot be, the
 // replica runs without, and the group says so.
 func (g *Group) limit(name string, v Version) *cgroup.Group {
-	if v.Limits == (cgroup.Limits{}) {
+	if v.Limits == (cgroup.Limits{}) || v.Extra != nil { // then they are the launcher's matter
 		return nil
 	}
 	c, err := cgroup.Open("/sys/fs/cgroup", filepath.Join(g.o.Cgroup, name), v.Limits)

@@ -74,14 +74,12 @@ func (g *Group) newSpare(v Version, socket *handoff.Socket) (*spare, error) {
 		Args: append([]string{"-" + parked.Flag, strconv.Itoa(at)}, r.version.Args...), Env: r.environment(), FDs: fds[:1],
 	})
 	_ = unix.Close(fds[0])
-	if err == nil {
-		err = r.begun(p)
-	}
 	if err != nil {
 		_ = unix.Close(fds[1])
 		r.clear()
 		return nil, err
 	}
+	r.begun(p)
 	return &spare{r: r, p: follow(p), gate: fds[1], taken: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{})}, nil
 }
 
@@ -180,10 +178,10 @@ func (s *spare) tell(t parked.Times) error {
 	defer unix.Close(s.gate)
 	s.r.parked, s.r.warm = false, true
 	s.r.mark = markLogs(s.r.g.logs())
-	if err := s.r.record(s.p.Identity, false).save(s.r.g.o.Dir); err != nil {
+	s.r.update(func(st *function.Replica) { st.Started = time.Now() })
+	if err := s.r.g.o.Launcher.Keep(s.r.record(s.p.ID(), false)); err != nil {
 		return err
 	}
-	s.r.update(func(st *function.Replica) { st.Started = time.Now() })
 	t.Told = time.Now()
 	return parked.Tell(s.gate, t)
 }

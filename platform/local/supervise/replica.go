@@ -150,15 +150,13 @@ func (r *replica) start() (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.begun(p); err != nil {
-		return nil, err
-	}
+	r.begun(p)
 	return follow(p), nil
 }
 
 // spawn starts a process with the replica's user, limits, output and socket. What
 // spec passes comes after the socket.
-func (r *replica) spawn(spec process.Spec) (*process.Process, error) {
+func (r *replica) spawn(spec process.Spec) (Process, error) {
 	if err := os.Remove(filepath.Join(r.place.Dir, readyFile)); err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("remove old readiness: %w", err)
 	}
@@ -176,27 +174,26 @@ func (r *replica) spawn(spec process.Spec) (*process.Process, error) {
 	if r.limits != nil {
 		spec.Place = func(tid int, a *syscall.SysProcAttr) error { attr = a; return r.limits.Place(tid, a) }
 	}
-	p, err := process.Start(spec)
+	p, err := r.g.o.Launcher.Start(r.record(process.Identity{}, false), spec)
 	if attr != nil {
 		r.limits.Placed(attr)
 	}
 	return p, err
 }
 
-// begun notes the process p. On error nothing is left of it.
-func (r *replica) begun(p *process.Process) error {
-	r.update(func(s *function.Replica) { s.PID, s.Started = p.Identity.PID, time.Now() })
-	if err := r.record(p.Identity, false).save(r.g.o.Dir); err != nil {
-		p.Kill()
-		_, _ = p.Wait()
-		p.Release()
-		return err
-	}
-	return nil
+// begun notes the process p.
+func (r *replica) begun(p Process) {
+	r.update(func(s *function.Replica) { s.PID, s.Started = p.ID().PID, time.Now() })
 }
 
-func (r *replica) record(id process.Identity, drains bool) record {
-	return record{Identity: id, Name: r.place.Name, Scratch: r.place.Scratch, Version: r.version, Draining: drains, Parked: r.parked, Restarts: r.status.Restarts}
+func (r *replica) record(id process.Identity, drains bool) Record {
+	r.g.mu.Lock()
+	defer r.g.mu.Unlock()
+	started := r.status.Started
+	if id == (process.Identity{}) { // it is about to be
+		started = time.Now()
+	}
+	return Record{Identity: id, Name: r.place.Name, Scratch: r.place.Scratch, Version: r.version, Started: started, Draining: drains, Parked: r.parked, Restarts: r.status.Restarts}
 }
 
 // environment is all that the process gets: nothing of the supervisor's own
@@ -219,7 +216,7 @@ func (r *replica) environment() []string {
 // clear removes what the replica leaves, once its process has ended.
 func (r *replica) clear() {
 	r.g.forget(r)
-	_ = os.Remove(record{Name: r.place.Name}.path(r.g.o.Dir))
+	r.g.o.Launcher.Forget(r.place.Name)
 	_ = os.RemoveAll(r.place.Dir)
 	_ = os.RemoveAll(r.place.Scratch)
 	if r.limits != nil {

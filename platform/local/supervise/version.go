@@ -35,6 +35,8 @@ type Version struct {
 	Ready       time.Duration `json:"ready"`             // from start to ready
 	Drain       time.Duration `json:"drain"`             // from SIGTERM to the end, before it is killed
 	Limits      cgroup.Limits `json:"limits"`
+	// Extra is what a launcher other than the default has to know.
+	Extra json.RawMessage `json:"extra,omitempty"`
 	// Kind is of programs that can be parked, "" of one that cannot; see
 	// Options.Park.
 	Kind string `json:"kind,omitempty"`
@@ -54,6 +56,8 @@ type Place struct {
 type Options struct {
 	Dir     string // what is kept about the replicas, and their directories
 	Scratch string // parent of the scratch directories; short
+	// Launcher starts the replicas' processes; nil: as processes of this machine.
+	Launcher Launcher
 	// Credential is whom the replicas run as; nil: the same user.
 	Credential *syscall.Credential
 	// Logs are files whose last lines explain a failed start.
@@ -77,22 +81,21 @@ type Options struct {
 	Changed func()
 }
 
-// record is what is kept about a replica for a later supervisor.
-type record struct {
+// Record is what is kept about a replica for a later supervisor.
+type Record struct {
 	process.Identity
-	Name     string  `json:"name"`
-	Scratch  string  `json:"scratch"`
-	Version  Version `json:"version"`
-	Draining bool    `json:"draining,omitempty"`
-	Parked   bool    `json:"parked,omitempty"`
-	Restarts int     `json:"restarts,omitempty"`
+	Name     string    `json:"name"`
+	Scratch  string    `json:"scratch"`
+	Version  Version   `json:"version"`
+	Started  time.Time `json:"started,omitzero"`
+	Draining bool      `json:"draining,omitempty"`
+	Parked   bool      `json:"parked,omitempty"`
+	Restarts int       `json:"restarts,omitempty"`
 }
 
-// The records lie beside the replicas' directories and not in them: those
-// belong to the replicas, which could name any process there.
-func (r record) path(dir string) string { return filepath.Join(dir, r.Name+".json") }
+func (r Record) path(dir string) string { return filepath.Join(dir, r.Name+".json") }
 
-func (r record) save(dir string) error {
+func (r Record) save(dir string) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
@@ -107,12 +110,12 @@ func (r record) save(dir string) error {
 	return nil
 }
 
-func loadRecords(dir string) ([]record, error) {
+func loadRecords(dir string) ([]Record, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
 		return nil, err
 	}
-	var out []record
+	var out []Record
 	var errs []error
 	for _, path := range paths {
 		b, err := os.ReadFile(path)
@@ -120,7 +123,7 @@ func loadRecords(dir string) ([]record, error) {
 			errs = append(errs, err)
 			continue
 		}
-		var r record
+		var r Record
 		if err := json.Unmarshal(b, &r); err != nil || r.path(dir) != path {
 			errs = append(errs, fmt.Errorf("read replica %s: not a replica's record", path))
 			continue

@@ -12,12 +12,12 @@ import (
 
 // running is a process that is waited for.
 type running struct {
-	*process.Process
+	Process
 	exits <-chan process.Exit // how it ended; closed then, or when it is released
 }
 
 // follow waits for the end of p, until it is released.
-func follow(p *process.Process) *running {
+func follow(p Process) *running {
 	exits := make(chan process.Exit, 1)
 	go func() {
 		if e, err := p.Wait(); err == nil {
@@ -39,7 +39,7 @@ func (r *replica) watch(life context.Context, p *running) (reason string, over b
 	for {
 		select {
 		case <-look.C:
-			if isReady(r.place.Dir, p.Identity.PID) {
+			if isReady(r.place.Dir, p.Self()) {
 				look.Reset(time.Minute)
 				limit.Stop()
 				r.becameReady()
@@ -51,7 +51,7 @@ func (r *replica) watch(life context.Context, p *running) (reason string, over b
 			<-exits
 			return fmt.Sprintf("not ready within %v", r.version.Ready), false
 		case <-r.stop:
-			return "", r.drain(life, p.Process, exits)
+			return "", r.drain(life, p, exits)
 		case <-life.Done():
 			return "", true
 		}
@@ -82,13 +82,13 @@ const settle = 250 * time.Millisecond
 // drain asks the process to finish and ends it if it does not in time. A
 // process that was asked by a former supervisor is not asked twice, because
 // many programs take that for impatience.
-func (r *replica) drain(life context.Context, p *process.Process, exits <-chan process.Exit) (over bool) {
+func (r *replica) drain(life context.Context, p Process, exits <-chan process.Exit) (over bool) {
 	asked := false
 	r.update(func(s *function.Replica) { asked = s.State == draining; s.State = draining })
 	if !asked {
 		// Should this fail, a later supervisor takes it for one that serves,
 		// and drains it as such.
-		_ = r.record(p.Identity, true).save(r.g.o.Dir)
+		_ = r.g.o.Launcher.Keep(r.record(p.ID(), true))
 		_ = p.Signal(syscall.SIGTERM)
 	}
 	limit, settled := time.NewTimer(r.version.Drain+grace), time.NewTimer(settle)

@@ -1,0 +1,124 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/moby/moby/client"
+
+	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/image"
+	"github.com/myelin-run/myelin/function"
+	"github.com/myelin-run/myelin/platform"
+	"github.com/myelin-run/myelin/platform/local"
+	"github.com/myelin-run/myelin/platform/platformtest"
+	"github.com/myelin-run/myelin/test/servers"
+)
+
+var shared servers.Pool
+
+// program is the test processor, which needs nothing but the kernel.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "myelin-testprocessor-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, platformtest.ProcessorName)
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "../platformtest/testprocessor")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build test processor: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := shared.Run(m)
+	if path, err := program(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+type testLog struct{ t *testing.T }
+
+func (l testLog) Write(b []byte) (int, error) {
+	l.t.Log(string(bytes.TrimSpace(b)))
+	return len(b), nil
+}
+
+// onScratch makes images that stand on nothing, compressing what they share once.
+func onScratch(layers *image.Layers) func(context.Context, build.Artefact) (v1.Image, func(), error) {
+	return func(ctx context.Context, a build.Artefact) (v1.Image, func(), error) {
+		base, err := image.Depot{Layers: layers}.Base(ctx, image.Scratch, image.Architecture())
+		if err != nil {
+			return nil, nil, err
+		}
+		img, err := image.Make(image.Parts{Base: base, Artefact: a, Layers: layers})
+		return img, func() {}, err
+	}
+}
+
+func options(t *testing.T, host, dir string) Options {
+	return Options{
+		Local: local.Options{DataDir: dir, Log: slog.New(slog.NewTextHandler(testLog{t}, nil))},
+		Host:  host, Image: onScratch(image.NewLayers(filepath.Join(dir, "kept"))),
+	}
+}
+
+// on is the suite's harness with an engine.
+func on(engine *servers.Server) platformtest.Harness {
+	return platformtest.Harness{
+		Parallel: true,
+		New: func(t *testing.T, dir string) platform.Platform {
+			p, err := New(options(t, engine.Addr, dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		},
+		Command: func(t *testing.T, dir string) string {
+			t.Helper()
+			path, err := program()
+			if err != nil {
+				t.Fatal(err)
+			}
+			artefact := filepath.Join(dir, "artefact")
+			to := filepath.Join(artefact, platformtest.ProcessorName)
+			if err := errors.Join(os.Mkdir(artefact, 0o755), os.Link(path, to)); err != nil {
+				t.Fatal(err)
+			}
+			return to
+		},
+		Signal: func(p platform.Platform, r function.Replica, sig syscall.Signal) error {
+			e := p.(*Platform).engine
+			c, err := e.containerOf(r.Name)
+			if err != nil || sig == 0 {
+				return err
+			}
+			_, err = e.client.ContainerKill(context.Background(), c, client.ContainerKillOptions{Signal: "SIGKILL"})
+			return err
+		},
+	}
+}
+
+// containerOf is the container of a replica that runs.
+func (e *engine) containerOf(replica string) (string, error) {
+	all, err := e.client.ContainerList(context.Background(), client.ContainerListOptions{Filters: e.ours("").Add("label", labelReplica+"="+replica)})
+	if err != nil || len(all.Items) != 1 {
+		return "", errors.Join(fmt.Errorf("%d containers of replica %s run", len(all.Items), replica), err)
+	}
+	return all.Items[0].ID, nil
+}
+
+func TestSuite(t *testing.T) { platformtest.Run(t, on(shared.Docker(t))) }
