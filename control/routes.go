@@ -153,16 +153,28 @@ func (r *routes) load(ctx context.Context) (store.Revision, error) {
 	for _, o := range observed {
 		by[o.Name] = o
 	}
+	versions, err := r.led(ctx, aliases)
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range observed {
+		if d, ok := catalog.ParseDeployment(o.Name); ok && d.Version > 0 {
+			if _, led := versions[d]; !led {
+				versions[d] = function.Status{} // it runs, whoever leads to it
+			}
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.deployments)
 	for _, f := range functions {
 		d := catalog.Deployment{Name: catalog.Name{Namespace: f.Metadata.Namespace, Name: f.Metadata.Name}}
-		r.deployments[d] = deploymentOf(d, f.Spec.Disable, f.Status, by[d.String()])
+		r.deployments[d] = deploymentOf(d, f.Spec.Disable, f.Status, by[d.String()], true)
 	}
-	for _, o := range observed {
-		if d, ok := catalog.ParseDeployment(o.Name); ok && d.Version > 0 {
-			r.deployments[d] = deploymentOf(d, false, function.Status{}, o)
+	for d, s := range versions {
+		o, seen := by[d.String()]
+		if now := deploymentOf(d, false, s, o, true); seen || now.State != route.Starting {
+			r.deployments[d] = now
 		}
 	}
 	clear(r.explicit)
@@ -183,6 +195,27 @@ func (r *routes) load(ctx context.Context) (store.Revision, error) {
 	return rev, nil
 }
 
+// led are the versions that aliases have led to, with what was last said of them.
+func (r *routes) led(ctx context.Context, aliases []function.Alias) (map[catalog.Deployment]function.Status, error) {
+	out := map[catalog.Deployment]function.Status{}
+	for _, a := range aliases {
+		if a.Status.Effective == nil {
+			continue
+		}
+		for _, v := range a.Status.Effective.Names() {
+			d := catalog.Deployment{Name: catalog.Name{Namespace: a.Metadata.Namespace, Name: a.Spec.Function}, Version: v}
+			found, err := r.catalog.Version(ctx, d)
+			switch {
+			case err == nil:
+				out[d] = found.Status.Status
+			case !errors.Is(err, store.ErrNotFound):
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
 // bump tells that the table is different. The caller holds mu.
 func (r *routes) bump() {
 	r.seq++
@@ -196,7 +229,10 @@ func (r *routes) bump() {
 func (r *routes) refresh(ctx context.Context, d catalog.Deployment) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
-	now, there, err := r.see(ctx, d)
+	r.mu.Lock()
+	served := d.Version == 0 || r.deployments[d].State == route.Asleep
+	r.mu.Unlock()
+	now, there, err := r.see(ctx, d, served)
 	if err != nil {
 		return err
 	}
@@ -223,7 +259,7 @@ func (r *routes) refresh(ctx context.Context, d catalog.Deployment) error {
 
 // see says how a deployment is, and whether the gateway is to know it: every
 // function, and every version that runs or is to.
-func (r *routes) see(ctx context.Context, d catalog.Deployment) (route.Deployment, bool, error) {
+func (r *routes) see(ctx context.Context, d catalog.Deployment, served bool) (route.Deployment, bool, error) {
 	all, err := r.platform.Observe(ctx, d.String())
 	if err != nil {
 		return route.Deployment{}, false, err
@@ -238,16 +274,18 @@ func (r *routes) see(ctx context.Context, d catalog.Deployment) (route.Deploymen
 			err = nil
 		}
 		running := o.Name != "" || v.Status.State != "" && v.Status.State != function.Stopped
-		return deploymentOf(d, false, v.Status.Status, o), running, err
+		return deploymentOf(d, false, v.Status.Status, o, served), running, err
 	}
 	f, err := r.catalog.Get(ctx, d.Name)
 	if errors.Is(err, store.ErrNotFound) {
 		return route.Deployment{}, false, nil
 	}
-	return deploymentOf(d, f.Spec.Disable, f.Status, o), true, err
+	return deploymentOf(d, f.Spec.Disable, f.Status, o, served), true, err
 }
 
-func deploymentOf(d catalog.Deployment, disabled bool, s function.Status, o platform.Observed) route.Deployment {
+// deploymentOf says how a deployment is by its status and by what the platform
+// sees; served says that requests were led to it before.
+func deploymentOf(d catalog.Deployment, disabled bool, s function.Status, o platform.Observed, served bool) route.Deployment {
 	r := route.Deployment{Function: d.Name.Name, Namespace: d.Namespace, Version: d.Label(), Address: o.Address, Generation: o.Generation, State: route.Down}
 	for _, x := range o.Replicas {
 		if x.State == "draining" {
@@ -267,14 +305,25 @@ func deploymentOf(d catalog.Deployment, disabled bool, s function.Status, o plat
 		r.State, r.Message = route.Down, s.Message
 	case o.Asleep:
 		r.State, r.Replicas = route.Asleep, 0
-	case o.Fingerprint == "" && s.State == function.Asleep && s.Address != "":
-		// It slept under a former control plane: its socket is opened again soon,
-		// and who comes before waits.
+	case o.Fingerprint == "" && s.Address != "" && returns(s.State, served):
+		// Its socket is opened again soon, and who comes before waits.
 		r.State, r.Replicas, r.Address = route.Asleep, 0, s.Address
 	case o.Fingerprint == "":
 		r.State = route.Starting
 	}
 	return r
+}
+
+// returns says of what the platform does not know whether it answered under a
+// former control plane, and so is about to be started by this one.
+func returns(s function.State, served bool) bool {
+	switch s {
+	case function.Asleep, function.Ready, function.Unhealthy:
+		return true
+	case function.Configuring:
+		return served
+	}
+	return false
 }
 
 // refreshAlias looks at an alias.

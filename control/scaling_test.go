@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -91,7 +92,9 @@ func TestBurstsFromZero(t *testing.T) {
 func TestKilledWhileItSleeps(t *testing.T) {
 	w := newWorld(t)
 	w.start()
-	f := w.deploy(sleeper("hello", 1), function.Ready)
+	cfg := sleeper("hello", 1)
+	cfg.Spec.Env = append(cfg.Spec.Env, function.EnvVar{Name: "MODE", Value: "lingering"}) // and so has its address when the next one wants it
+	f := w.deploy(cfg, function.Ready)
 	w.asleep("hello")
 	w.kill()
 	held := make(chan error, 1)
@@ -109,6 +112,39 @@ func TestKilledWhileItSleeps(t *testing.T) {
 	if got := w.asleep("hello"); got.Status.Address != f.Status.Address {
 		t.Errorf("moved from %s to %s", f.Status.Address, got.Status.Address)
 	}
+}
+
+// After all was ended, functions that answered before are waited for instead of
+// being refused, whether they are asked by name or by alias.
+func TestAllStartedAnew(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.deploy(config("hello", "1"), function.Ready)
+	w.publish("hello")
+	w.move(alias("prod", 1, 100))
+	w.end()
+	var asked sync.WaitGroup
+	for _, path := range []string{"/hello", "/hello:prod"} {
+		asked.Go(func() {
+			w.await(path, func(context.Context) error {
+				resp, err := platformtest.Fresh().Get("http://" + w.gateway + path)
+				if err != nil {
+					return err // the gateway is not there yet
+				}
+				defer resp.Body.Close()
+				body, _ := io.ReadAll(resp.Body)
+				if strings.Contains(string(body), "the gateway is starting") {
+					return errors.New("it has no table yet")
+				}
+				if resp.StatusCode != http.StatusOK {
+					t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+				}
+				return nil
+			})
+		})
+	}
+	w.start()
+	asked.Wait()
 }
 
 // The number of replicas follows the events at once, up and down again.

@@ -165,6 +165,10 @@ func serve(c config, sockets []handoff.Socket) error {
 		return err
 	case <-ctx.Done():
 	}
+	if c.env("MODE") == "lingering" { // hands nothing over any more, and has the socket
+		end()
+		time.Sleep(time.Second)
+	}
 	dctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout.Std())
 	defer cancel()
 	if server.Drain(dctx, time.Second) != nil {

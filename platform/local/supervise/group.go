@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/myelin-run/myelin/function"
@@ -108,7 +109,7 @@ func (g *Group) Apply(ctx context.Context, v Version) error {
 	defer cancel()
 	defer context.AfterFunc(g.life, cancel)()
 	seen := time.Now()
-	socket, err := g.listen(v)
+	socket, err := g.listen(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ func closeAfter(s handoff.Socket, rs []*replica) {
 }
 
 // listen returns the present socket if it is where v wants it, else a new one.
-func (g *Group) listen(v Version) (*handoff.Socket, error) {
+func (g *Group) listen(ctx context.Context, v Version) (*handoff.Socket, error) {
 	if v.Socket == "" {
 		return nil, nil
 	}
@@ -183,8 +184,7 @@ func (g *Group) listen(v Version) (*handoff.Socket, error) {
 		return g.socket, nil
 	}
 	if v.Address != "" {
-		s, err := handoff.Listen(v.Socket, v.Address)
-		return &s, err
+		return g.listenAt(ctx, v.Socket, v.Address)
 	}
 	err := errors.New("no address to choose from")
 	for address := range g.o.Choose {
@@ -194,6 +194,36 @@ func (g *Group) listen(v Version) (*handoff.Socket, error) {
 		}
 	}
 	return nil, err
+}
+
+// listenAt opens a socket at an address. One that replicas of a former supervisor
+// have, which end and could not hand it over, is waited for.
+func (g *Group) listenAt(ctx context.Context, name, address string) (*handoff.Socket, error) {
+	s, err := handoff.Listen(name, address)
+	for _, r := range g.withoutSocket() {
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return nil, err
+		}
+		s, err = handoff.Listen(name, address)
+	}
+	return &s, err
+}
+
+// withoutSocket are the replicas whose socket was lost: they are ending.
+func (g *Group) withoutSocket() (out []*replica) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.replicas {
+		if r.version.Socket != "" && r.socket == nil {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // grow starts what lacks of v and returns when all of v is ready. If that
