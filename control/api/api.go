@@ -54,6 +54,8 @@ type History interface {
 	// these the newest; All those of all functions of a namespace, "" for all.
 	Of(n catalog.Name, since time.Time, most int) []history.Point
 	All(namespace string, since time.Time, most int) map[catalog.Name][]history.Point
+	// Sources are what came to a function by each of its triggers in the last span.
+	Sources(n catalog.Name) []history.Source
 }
 
 // Options of the API.
@@ -204,6 +206,7 @@ func (s *server) routes() map[string]handler {
 		"GET /api/v1/metrics":                                       s.metrics,
 		"GET /api/v1/figures":                                       s.figures,
 		"GET /api/v1/letters":                                       s.letterboxes,
+		"GET /api/v1/triggers":                                      s.triggerKinds,
 		"GET /api/v1/dealer":                                        s.allDealings,
 		"GET /api/v1/openapi.json":                                  s.document,
 		"/":                                                         s.unknown,

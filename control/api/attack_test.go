@@ -74,6 +74,8 @@ type busy struct{}
 
 func (busy) Of(catalog.Name, time.Time, int) []history.Point { return nil }
 
+func (busy) Sources(catalog.Name) []history.Source { return nil }
+
 func (busy) All(ns string, _ time.Time, _ int) map[catalog.Name][]history.Point {
 	out := map[catalog.Name][]history.Point{}
 	for _, n := range []catalog.Name{{Namespace: "default", Name: "till"}, {Namespace: "default", Name: "vault"}, {Namespace: "other", Name: "stall"}} {

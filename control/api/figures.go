@@ -25,6 +25,8 @@ type Figures struct {
 	Namespace string `json:"namespace"`
 	// The oldest first. Those of a function of which nothing runs have no processors.
 	Points []history.Point `json:"points"`
+	// With sources=true: what came by each trigger in the span of the last point.
+	Sources []history.Source `json:"sources,omitempty"`
 }
 
 const (
@@ -82,7 +84,7 @@ func (s *server) figures(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := FigureList{At: time.Now().UTC(), Items: make([]Figures, 0, len(of))}
 	for n, points := range of {
-		out.Items = append(out.Items, figuresOf(n, points))
+		out.Items = append(out.Items, s.figuresOf(r, n, points))
 	}
 	slices.SortFunc(out.Items, func(a, b Figures) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
@@ -90,11 +92,15 @@ func (s *server) figures(w http.ResponseWriter, r *http.Request) error {
 	return write(w, http.StatusOK, out)
 }
 
-func figuresOf(n catalog.Name, points []history.Point) Figures {
+func (s *server) figuresOf(r *http.Request, n catalog.Name, points []history.Point) Figures {
 	if points == nil {
 		points = []history.Point{}
 	}
-	return Figures{Name: n.Name, Namespace: n.Namespace, Points: points}
+	f := Figures{Name: n.Name, Namespace: n.Namespace, Points: points}
+	if r.URL.Query().Get("sources") == "true" {
+		f.Sources = s.o.History.Sources(n)
+	}
+	return f
 }
 
 // oneFigures answers with what one function did.
@@ -109,5 +115,5 @@ func (s *server) oneFigures(w http.ResponseWriter, r *http.Request) error {
 	if err := s.remembers(); err != nil {
 		return err
 	}
-	return write(w, http.StatusOK, FigureList{At: time.Now().UTC(), Items: []Figures{figuresOf(name(r), s.o.History.Of(name(r), since, most))}})
+	return write(w, http.StatusOK, FigureList{At: time.Now().UTC(), Items: []Figures{s.figuresOf(r, name(r), s.o.History.Of(name(r), since, most))}})
 }

@@ -31,6 +31,10 @@ func (p *past) All(ns string, since time.Time, most int) map[catalog.Name][]hist
 	return map[catalog.Name][]history.Point{n: p.Of(n, since, most), {Namespace: "default", Name: "quiet"}: nil}
 }
 
+func (p *past) Sources(n catalog.Name) []history.Source {
+	return []history.Source{{Trigger: "in", Version: "2", Rate: 5, Errors: 0.5}}
+}
+
 func TestFigures(t *testing.T) {
 	w := newWorld(t)
 	if code, text := w.ask("GET", "/api/v1/figures", ""); code != 501 {
@@ -51,7 +55,10 @@ func TestFigures(t *testing.T) {
 	if want := fmt.Sprint(catalog.Name{Namespace: "default", Name: "hello"}, 1767225600, 7); p.asked != want {
 		t.Errorf("asked for %q, want %q", p.asked, want)
 	}
-	if code, text := w.ask("GET", "/api/v1/functions/hello/figures", ""); code != 200 || !strings.Contains(text, `"p99":0.25`) {
+	if code, text := w.ask("GET", "/api/v1/functions/hello/figures", ""); code != 200 || !strings.Contains(text, `"p99":0.25`) || strings.Contains(text, "sources") {
+		t.Errorf("%d %s", code, text)
+	}
+	if code, text := w.ask("GET", "/api/v1/figures?namespace=*&sources=true", ""); code != 200 || strings.Count(text, `"sources":[{"errors":0.5,"rate":5,"trigger":"in","version":"2"}]`) != 2 {
 		t.Errorf("%d %s", code, text)
 	}
 	for path, want := range map[string]int{

@@ -117,5 +117,6 @@ func rights() map[string]right {
 		"GET /api/v1/templates":        {operation: "server.version"},
 		"GET /api/v1/templates/{name}": {operation: "server.version"},
 		"GET /api/v1/schemas/{name}":   {operation: "server.version"},
+		"GET /api/v1/triggers":         {operation: "api.describe"},
 	}
 }

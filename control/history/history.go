@@ -79,6 +79,21 @@ type Point struct {
 	Processors int `json:"processors,omitempty"`
 }
 
+// Source is what came to a version of a function by one trigger, in the span of
+// the last point.
+type Source struct {
+	Trigger string `json:"trigger"`
+	// Version of the function; without it, the working copy.
+	Version string `json:"version,omitempty"`
+	// Events a second that were run.
+	Rate float64 `json:"rate"`
+	// Those of them that failed.
+	Errors float64 `json:"errors,omitempty"`
+}
+
+// mostSources are told of a function.
+const mostSources = 200
+
 // History is what functions did lately. Its life: New, Run once; the rest from
 // any goroutine.
 type History struct {
@@ -100,6 +115,7 @@ type series struct {
 	until       time.Time // until when somebody looks
 	seen        map[string]counted
 	points      []Point
+	sources     []Source
 }
 
 // New returns a history; it does nothing yet.
@@ -139,6 +155,16 @@ func (h *History) All(namespace string, since time.Time, most int) map[catalog.N
 		}
 	}
 	return out
+}
+
+// Sources returns what came to a function by each of its triggers lately.
+func (h *History) Sources(n catalog.Name) []Source {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.by[n]; s != nil {
+		return s.sources // made anew by each look
+	}
+	return nil
 }
 
 func (s *series) after(since time.Time, most int) []Point {
@@ -253,6 +279,7 @@ func (h *History) look(ctx context.Context, s *series) {
 				continue // one that starts or is down does nothing now
 			}
 			if who, c, err := read(reply); err == nil {
+				c.deployment = d
 				next[d+" "+who] = c
 			}
 		}
@@ -279,19 +306,21 @@ func (s *series) add(next map[string]counted, now, began time.Time) {
 		from = began
 	}
 	sum := counted{}
+	by := map[origin]tally{}
 	p := Point{At: now.UTC().Truncate(time.Millisecond), Seconds: round(now.Sub(from).Seconds()), Processors: len(next)}
 	for who, c := range next {
 		was, known := s.seen[who]
 		switch {
 		case known:
-			sum.plus(c.since(was))
+			c = c.since(was)
 		case c.started.Before(from):
-			sum.plus(c.since(c))
-		default:
-			sum.plus(c)
+			c = c.since(c)
 		}
+		sum.plus(c)
+		c.share(by)
 	}
 	sum.tell(&p)
+	s.sources = rates(by, p.Seconds)
 	s.seen, s.looked = next, now
 	s.points = append(s.points, p)
 }

@@ -128,6 +128,9 @@ func TestCountsWhatWasDone(t *testing.T) {
 		if len(p) != 1 || p[0].Events != 100 || p[0].Errors != 10 || p[0].Refused != 0 || math.Abs(p[0].Seconds-2) > 0.6 {
 			t.Fatalf("got %+v", p)
 		}
+		if from := h.Sources(hello); len(from) != 1 || from[0].Trigger != "http" || from[0].Version != "" || from[0].Rate < 35 || from[0].Rate > 70 || math.Abs(from[0].Errors*10-from[0].Rate) > 0.1 {
+			t.Errorf("by triggers %+v", from)
+		}
 		if p[0].P50 < 0.005 || p[0].P50 > 0.01 || p[0].P99 < 0.05 || p[0].P99 > 0.1 {
 			t.Errorf("got times %v and %v", p[0].P50, p[0].P99)
 		}
@@ -142,6 +145,9 @@ func TestCountsWhatWasDone(t *testing.T) {
 		sum := 0.0
 		for _, p := range h.Of(hello, p[0].At, 100) {
 			sum += p.Events
+		}
+		if from := h.Sources(hello); len(from) != 2 || from[0].Version != "" || from[1].Version != "3" {
+			t.Errorf("by triggers %+v", from)
 		}
 		if sum != 12 {
 			t.Errorf("%v events were counted: %+v", sum, h.Of(hello, p[0].At, 100))
@@ -203,6 +209,7 @@ func TestForgedMetricsAreNumbers(t *testing.T) {
 	texts := []string{
 		"", "{", "myelin_events_total NaN\n", "# TYPE myelin_workers gauge\nmyelin_workers{state=\"busy\"} +Inf\nmyelin_workers{state=\"idle\"} -Inf\n",
 		"# TYPE myelin_events_total counter\nmyelin_events_total{outcome=\"ok\"} 1e308\nmyelin_events_total{outcome=\"error\",a=\"1\"} 1e308\n",
+		strings.Repeat("x", 300), "# TYPE myelin_events_total counter\nmyelin_events_total{outcome=\"ok\",trigger=\"" + strings.Repeat("x", 300) + "\"} 1\n",
 		"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1e300\n",
 		"# TYPE myelin_event_duration_seconds histogram\nmyelin_event_duration_seconds_bucket{le=\"NaN\"} 5\nmyelin_event_duration_seconds_bucket{le=\"-1\"} 9\nmyelin_event_duration_seconds_bucket{le=\"1e-320\"} 10\nmyelin_event_duration_seconds_bucket{le=\"1e300\"} 12\nmyelin_event_duration_seconds_bucket{le=\"+Inf\"} 7\nmyelin_event_duration_seconds_sum 1\nmyelin_event_duration_seconds_count 7\n",
 	}
@@ -212,10 +219,18 @@ func TestForgedMetricsAreNumbers(t *testing.T) {
 		fmt.Fprintf(&many, "myelin_event_wait_seconds_bucket{le=\"%d\"} %d\n", i+1, i)
 	}
 	many.WriteString("myelin_event_wait_seconds_sum 1\nmyelin_event_wait_seconds_count 5000\n")
-	for _, text := range append(texts, many.String()) {
+	var triggers strings.Builder
+	triggers.WriteString("# TYPE myelin_events_total counter\n")
+	for i := range 1000 {
+		fmt.Fprintf(&triggers, "myelin_events_total{trigger=\"t%d\",outcome=\"ok\"} 1\n", i)
+	}
+	for _, text := range append(texts, many.String(), triggers.String()) {
 		_, c, err := read(platform.Reply{Body: []byte(text)})
 		if err != nil {
 			continue
+		}
+		if len(c.by) > mostSources {
+			t.Errorf("%d triggers are kept", len(c.by))
 		}
 		if len(c.waited) > maxBuckets {
 			t.Errorf("%d buckets are kept", len(c.waited))
@@ -224,7 +239,7 @@ func TestForgedMetricsAreNumbers(t *testing.T) {
 		for _, next := range []map[string]counted{{"a": c}, {"a": c, "b": c}, {}} {
 			s.add(next, time.Now(), time.Time{})
 		}
-		if _, err := json.Marshal(s.points); err != nil {
+		if _, err := json.Marshal([]any{s.points, s.sources}); err != nil {
 			t.Errorf("%.80q: %v", text, err)
 		}
 	}

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -12,17 +13,53 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/myelin-run/myelin/control/catalog"
 	"github.com/myelin-run/myelin/platform"
 )
 
 // counted is what a processor counted since it began, and how it is now.
 type counted struct {
+	deployment          string
+	by                  map[string]tally // trigger
 	started             time.Time
 	ok, failed, refused float64
 	restarts            float64
 	ran, waited         buckets
 	workers, busy       float64
 	waiting, lag        float64
+}
+
+// tally is what came by a trigger.
+type tally struct{ ran, failed float64 }
+
+// origin is a trigger of a version, "" for the working copy.
+type origin struct{ trigger, version string }
+
+// share adds what came by each trigger.
+func (c counted) share(by map[origin]tally) {
+	version := ""
+	if d, ok := catalog.ParseDeployment(c.deployment); ok && d.Version > 0 {
+		version = d.Label()
+	}
+	for trigger, n := range c.by {
+		o := origin{trigger, version}
+		by[o] = tally{by[o].ran + n.ran, by[o].failed + n.failed}
+	}
+}
+
+// rates are what came in a second.
+func rates(by map[origin]tally, seconds float64) []Source {
+	if seconds <= 0 {
+		return nil
+	}
+	out := make([]Source, 0, len(by))
+	for o, n := range by {
+		out = append(out, Source{o.trigger, o.version, round(n.ran / seconds), round(n.failed / seconds)})
+	}
+	slices.SortFunc(out, func(a, b Source) int {
+		return cmp.Or(cmp.Compare(a.Trigger, b.Trigger), cmp.Compare(a.Version, b.Version))
+	})
+	return out[:min(len(out), mostSources)]
 }
 
 // buckets count what took no longer than a time in seconds, and longer than the
@@ -53,8 +90,10 @@ func read(reply platform.Reply) (who string, c counted, err error) {
 		switch outcome := label(m, "outcome"); {
 		case outcome == "ok":
 			c.ok += n
+			c.came(label(m, "trigger"), tally{ran: n})
 		case slices.Contains(failures, outcome):
 			c.failed += n
+			c.came(label(m, "trigger"), tally{n, n})
 		case slices.Contains(refusals, outcome):
 			c.refused += n
 		}
@@ -74,6 +113,18 @@ func read(reply platform.Reply) (who string, c counted, err error) {
 	c.waiting = gauges(families["myelin_events_waiting"])
 	c.lag = gauges(families["myelin_trigger_lag"])
 	return fmt.Sprint(reply.Replica, " ", start), c, nil
+}
+
+// came notes what came by a trigger, of so many triggers.
+func (c *counted) came(trigger string, n tally) {
+	was, known := c.by[trigger]
+	if !known && len(c.by) >= mostSources || len(trigger) > longestTrigger {
+		return
+	}
+	if c.by == nil {
+		c.by = map[string]tally{}
+	}
+	c.by[trigger] = tally{was.ran + n.ran, was.failed + n.failed}
 }
 
 func label(m *dto.Metric, name string) string {
@@ -110,9 +161,10 @@ func histogram(f *dto.MetricFamily) buckets {
 
 // What a processor can have counted.
 const (
-	least      = 1e-9 // of a bucket's bounds
-	maxBuckets = 100
-	large      = 1e15
+	least          = 1e-9 // of a bucket's bounds
+	maxBuckets     = 100
+	longestTrigger = 256
+	large          = 1e15
 )
 
 // sound makes a number that can be counted on of any.
@@ -128,6 +180,12 @@ func (c counted) since(was counted) counted {
 	c.ok, c.failed, c.refused = max(0, c.ok-was.ok), max(0, c.failed-was.failed), max(0, c.refused-was.refused)
 	c.restarts = max(0, c.restarts-was.restarts)
 	c.ran, c.waited = c.ran.since(was.ran), c.waited.since(was.waited)
+	by := make(map[string]tally, len(c.by))
+	for trigger, n := range c.by {
+		had := was.by[trigger]
+		by[trigger] = tally{max(0, n.ran-had.ran), max(0, n.failed-had.failed)}
+	}
+	c.by = by
 	return c
 }
 

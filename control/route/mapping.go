@@ -29,6 +29,10 @@ type attributes struct {
 	Policy Policy `json:"policy,omitzero"`
 }
 
+// Attributes are what a mapping of kind http can say in source.attributes, for
+// who describes it.
+func Attributes() any { return attributes{} }
+
 var (
 	hostForm = regexp.MustCompile(`^(\*\.)?[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$`)
 	wordForm = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")

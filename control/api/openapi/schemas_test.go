@@ -118,7 +118,7 @@ var objects = map[string]any{
 	"Job": function.Job{}, "JobInput": jobInput{}, "JobList": api.JobList{},
 	"JobItemsInput": api.JobItemsInput{}, "JobItemsAdded": api.JobItemsAdded{}, "JobItemList": api.JobItemList{},
 	"Mapping": function.Mapping{}, "MappingInput": mappingInput{}, "MappingList": api.MappingList{}, "AppliedMapping": api.AppliedMapping{},
-	"DealerList": api.DealerList{}, "DealerTable": api.DealerTable{}, "TriggerList": api.TriggerList{}, "BindingList": api.BindingList{}, "FigureList": api.FigureList{}, "LetterList": api.LetterList{}, "LetterboxList": api.LetterboxList{}, "Letter": letterbox.Kept{}, "Redriven": api.Redriven{}, "Purged": api.Purged{},
+	"DealerList": api.DealerList{}, "DealerTable": api.DealerTable{}, "TriggerList": api.TriggerList{}, "BindingList": api.BindingList{}, "FigureList": api.FigureList{}, "TriggerKindList": api.TriggerKindList{}, "LetterList": api.LetterList{}, "LetterboxList": api.LetterboxList{}, "Letter": letterbox.Kept{}, "Redriven": api.Redriven{}, "Purged": api.Purged{},
 	"TemplateList": api.TemplateList{}, "Beginning": api.Beginning{},
 	"BuildEvent": api.BuildEvent{}, "Problem": problem.Problem{}, "Version": versionAnswer{}, "Health": healthAnswer{},
 	"Caller": api.Caller{}, "TokenInput": api.TokenInput{}, "CreatedToken": api.CreatedToken{}, "TokenList": api.TokenList{},

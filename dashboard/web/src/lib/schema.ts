@@ -1,0 +1,86 @@
+// Forms of JSON schemas, as far as the API's kinds use them.
+
+export interface Schema {
+  type?: string;
+  format?: string;
+  description?: string;
+  default?: unknown;
+  items?: Schema;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  additionalProperties?: boolean | Schema;
+}
+
+export type Shape = 'check' | 'number' | 'text' | 'secret' | 'lines' | 'pairs' | 'group' | 'json';
+
+/** shapeOf says how a value of a schema is entered. */
+export function shapeOf(s: Schema): Shape {
+  if (s.type === 'boolean') return 'check';
+  if (s.type === 'integer' || s.type === 'number') return 'number';
+  if (s.type === 'string') return s.format === 'password' ? 'secret' : 'text';
+  if (s.type === 'array') return s.items?.type === 'string' ? 'lines' : 'json';
+  if (s.type === 'object') {
+    if (s.properties && Object.keys(s.properties).length > 0) return 'group';
+    if (typeof s.additionalProperties === 'object' && s.additionalProperties.type === 'string') return 'pairs';
+  }
+  return 'json';
+}
+
+/** show writes a value as it is entered. */
+export function show(shape: Shape, v: unknown): string {
+  if (v === undefined || v === null) return '';
+  if (shape === 'lines') return Array.isArray(v) ? v.join('\n') : String(v);
+  if (shape === 'pairs') return Object.entries(v as object).map(([n, x]) => `${n}: ${x}`).join('\n');
+  if (shape === 'json') return JSON.stringify(v, null, 2);
+  return String(v);
+}
+
+/** read reads what was entered; undefined if nothing was. It throws what is wrong. */
+export function read(s: Schema, text: string): unknown {
+  if (text.trim() === '') return undefined;
+  switch (shapeOf(s)) {
+    case 'number': {
+      const n = Number(text);
+      if (!Number.isFinite(n) || (s.type === 'integer' && !Number.isInteger(n))) throw new Error(s.type === 'integer' ? 'want a whole number' : 'want a number');
+      return n;
+    }
+    case 'lines':
+      return text.split('\n').map((l) => l.trim()).filter(Boolean);
+    case 'pairs': {
+      const out: Record<string, string> = {};
+      for (const line of text.split('\n').filter((l) => l.trim())) {
+        const m = /^\s*([^:]+?)\s*:\s*(.*?)\s*$/.exec(line);
+        if (!m) throw new Error('want lines of name: value');
+        out[m[1]] = m[2];
+      }
+      return out;
+    }
+    case 'json':
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        throw new Error('want JSON');
+      }
+    default:
+      return text;
+  }
+}
+
+/** put returns an object with a field set, or without it; without any: undefined. */
+export function put(o: Record<string, unknown> | undefined, name: string, v: unknown): Record<string, unknown> | undefined {
+  const next = { ...o };
+  if (v === undefined) delete next[name];
+  else next[name] = v;
+  return Object.keys(next).length > 0 ? next : undefined;
+}
+
+/** main tells the fields of a form that are shown at once from the rest: what is
+ * required, set, or told of on the kind's page. */
+export function main(s: Schema, value: Record<string, unknown> | undefined): { first: string[]; rest: string[] } {
+  const names = Object.keys(s.properties ?? {});
+  const wanted = (n: string) => s.required?.includes(n) || value?.[n] !== undefined;
+  const told = (n: string) => Boolean(s.properties?.[n].description);
+  const first = names.filter(wanted);
+  const second = names.filter((n) => !wanted(n) && told(n));
+  return { first: [...first, ...second], rest: names.filter((n) => !wanted(n) && !told(n)) };
+}
