@@ -31,7 +31,7 @@ type built struct {
 }
 
 func (a *app) buildCommand() *cobra.Command {
-	var out, base string
+	var out output
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "build PATH",
@@ -46,8 +46,9 @@ func (a *app) buildCommand() *cobra.Command {
 	}
 	f := spec.AddBuild(c.Flags())
 	f.AddForeign()
-	c.Flags().StringVarP(&out, "output", "o", "", "`place` of the result: a directory for the artefact; oci:DIR, tar:FILE or image:NAME for an image of it")
-	c.Flags().StringVar(&base, "base", "", "`image` that the function's stands on: a name in a registry, oci:DIR or tar:FILE (default scratch, for Go and C)")
+	c.Flags().StringVarP(&out.place, "output", "o", "", "`place` of the result: a directory for the artefact; oci:DIR, tar:FILE or image:NAME for an image of it")
+	c.Flags().StringVar(&out.base, "base", "", "`image` that the function's stands on: a name in a registry, oci:DIR or tar:FILE (default scratch, for Go and C)")
+	c.Flags().StringVar(&out.sbom, "sbom", "", "`file` for a list of what is in the image (CycloneDX), which is attached to the image, too")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	_ = c.RegisterFlagCompletionFunc("runtime", completeRuntimes(a)) // the flag is there
 	c.Args = atMostOne
@@ -56,19 +57,19 @@ func (a *app) buildCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.build(r, output{out, base}, asJSON)
+		return a.build(r, out, asJSON)
 	}
 	return c
 }
 
 // output is where the result of a build goes, and what it stands on.
-type output struct{ place, base string }
+type output struct{ place, base, sbom string }
 
 func (o output) isImage() bool { return image.IsPlace(o.place) }
 
 func (a *app) build(r pipeline.Request, o output, asJSON bool) error {
-	if o.base != "" && !o.isImage() {
-		return usage("--base is of images: say -o oci:DIR, -o tar:FILE or -o image:NAME with it")
+	if (o.base != "" || o.sbom != "") && !o.isImage() {
+		return usage("--base and --sbom are of images: say -o oci:DIR, -o tar:FILE or -o image:NAME with it")
 	}
 	out := o.place
 	if out != "" && !o.isImage() && exists(out) && !emptyDir(out) {
@@ -81,7 +82,7 @@ func (a *app) build(r pipeline.Request, o output, asJSON bool) error {
 	b := built{Name: art.Config.Metadata.Name, Runtime: art.Runtime, Digest: art.Digest, Dir: art.Dir, Command: art.Command, Cached: cached}
 	switch {
 	case o.isImage():
-		if b.Image, err = a.makeImage(art, o.base, out); err != nil {
+		if b.Image, err = a.makeImage(art, o); err != nil {
 			return err
 		}
 	case out != "":

@@ -22,7 +22,8 @@ import (
 
 // makeImage makes the image of an artefact, writes it to a place and returns its
 // digest.
-func (a *app) makeImage(art build.Artefact, base, place string) (digest string, err error) {
+func (a *app) makeImage(art build.Artefact, o output) (digest string, err error) {
+	base, place := o.base, o.place
 	if base == "" && len(art.Command) == 0 {
 		return "", fail(exitUsage, fmt.Errorf("an image of a %s function needs a base that has %s", art.Runtime, art.Runtime),
 			"say --base with a name in a registry, oci:DIR or tar:FILE; `myelin base` makes one of this machine's packages")
@@ -50,7 +51,7 @@ func (a *app) makeImage(art build.Artefact, base, place string) (digest string, 
 		}
 		defer release()
 	}
-	hash, size, err := writeImage(a.ctx, depot, parts, place)
+	hash, size, err := a.writeImage(depot, parts, o)
 	if err != nil {
 		return "", err
 	}
@@ -61,7 +62,7 @@ func (a *app) makeImage(art build.Artefact, base, place string) (digest string, 
 	return hash.String(), nil
 }
 
-func writeImage(ctx context.Context, depot image.Depot, parts image.Parts, place string) (hash v1.Hash, own int64, err error) {
+func (a *app) writeImage(depot image.Depot, parts image.Parts, o output) (hash v1.Hash, own int64, err error) {
 	img, err := image.Make(parts)
 	if err != nil {
 		return hash, 0, err
@@ -69,7 +70,9 @@ func writeImage(ctx context.Context, depot image.Depot, parts image.Parts, place
 	if own, err = image.Own(img, parts.Base); err != nil {
 		return hash, 0, err
 	}
-	hash, err = depot.Write(ctx, img, place, tagOf(parts.Artefact))
+	if hash, err = depot.Write(a.ctx, img, o.place, tagOf(parts.Artefact)); err == nil && o.sbom != "" {
+		err = a.listMaterials(depot, img, parts.Artefact.Config.Metadata.Name, o.place, o.sbom)
+	}
 	return hash, own, err
 }
 

@@ -12,7 +12,8 @@
 #
 # Schemathesis, from PyPI, is no server: it asks the API what its document allows
 # and does not allow, and looks at the answers. Nor is AsyncAPI's own schema, from
-# npm, by which tests check the documents that are written.
+# npm, by which tests check the documents that are written, nor are those of
+# CycloneDX, from npm too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf 'servers: %s\n' "$*" >&2; }
@@ -44,6 +45,7 @@ kafka=kafka-$(sed -n '/kafka_2.13/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/kafka/p
 artemis=artemis-$(sed -n '/artemis-server/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/artemis/pom.xml)
 schemathesis=schemathesis-$(sed -n 's/.*SchemathesisVersion = "\(.*\)".*/\1/p' test/servers/schemathesis.go)
 asyncapi=asyncapi-$(sed -n 's/.*asyncAPIRelease = "\(.*\)".*/\1/p' test/servers/asyncapi.go)
+cyclonedx=cyclonedx-$(sed -n 's/.*cycloneDXRelease = "\(.*\)".*/\1/p' test/servers/cyclonedx.go)
 elasticmq=elasticmq-$(sed -n '/elasticmq-server_2.13/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/elasticmq/pom.xml)
 kinesis=kinesis-$(sed -n 's/.*"kinesis-local": "\(.*\)".*/\1/p' tools/kinesis/package.json)
 nats=nats-server-$(awk '$1=="github.com/nats-io/nats-server/v2"{print $2}' tools/nats/go.mod)
@@ -54,7 +56,7 @@ moto=moto-$(sed -n 's/^moto==//p' tools/s3/requirements.txt)
 there "$artemis" || command -v javac >/dev/null || packages+=(default-jdk-headless)
 [ ${#packages[@]} = 0 ] || scripts/packages.sh "${packages[@]}"
 
-if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$kinesis"; then
+if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$cyclonedx" || ! there "$kinesis"; then
   command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/new.XXXXXX")
@@ -121,5 +123,12 @@ if ! there "$asyncapi"; then
   (cd "$work" && npm pack --silent "@asyncapi/specs@${asyncapi#asyncapi-}" >/dev/null && tar -xzf asyncapi-specs-*.tgz -C specs)
   mv "$work/specs/package/schemas/3.0.0.json" "$work/specs/package/LICENSE" "$work/asyncapi"
   mv -T "$work/asyncapi" "$cache/$asyncapi" || there "$asyncapi"
+fi
+if ! there "$cyclonedx"; then
+  say "fetching $cyclonedx"
+  mkdir "$work/cyclonedx" "$work/library"
+  (cd "$work" && npm pack --silent "@cyclonedx/cyclonedx-library@${cyclonedx#cyclonedx-}" >/dev/null && tar -xzf cyclonedx-*.tgz -C library)
+  mv "$work/library/package/res/schema" "$work/library/package/LICENSE" "$work/cyclonedx"
+  mv -T "$work/cyclonedx" "$cache/$cyclonedx" || there "$cyclonedx"
 fi
 scripts/dashboard.sh install

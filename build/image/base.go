@@ -113,7 +113,7 @@ func fromLayout(dir, architecture string) (v1.Image, error) {
 		return nil, err
 	}
 	found, err := partial.FindImages(index, func(d v1.Descriptor) bool {
-		return d.MediaType.IsImage() && (d.Platform == nil || d.Platform.Architecture == architecture)
+		return d.MediaType.IsImage() && isRunnable(d) && (d.Platform == nil || d.Platform.Architecture == architecture)
 	})
 	if err != nil {
 		return nil, err

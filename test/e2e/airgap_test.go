@@ -33,11 +33,20 @@ func TestAirGapped(t *testing.T) {
 	write(t, filepath.Join(dir, "hello.sh"), "#!/bin/sh\necho hello\n")
 	var digests []string
 	for _, to := range []string{"oci:hello", "tar:hello.tar"} {
-		out, err := alone(t, dir, "build", "hello.sh", "--base", "oci:carried", "-o", to)
+		out, err := alone(t, dir, "build", "hello.sh", "--base", "oci:carried", "-o", to, "--sbom", "bill.json")
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		digests = append(digests, lastLine(out))
+	}
+	bill, err := os.ReadFile(filepath.Join(dir, "bill.json"))
+	for _, want := range []string{"pkg:deb/debian/dash@", "pkg:golang/github.com/valyala/fasthttp@", `"name": "hello"`, digests[0]} {
+		if err != nil || !strings.Contains(string(bill), want) {
+			t.Errorf("no %s among what is in it, %v", want, err)
+		}
+	}
+	if attached, err := alone(t, dir, "image", "sbom", "--attached", "oci:hello"); err != nil || attached != string(bill) {
+		t.Errorf("attached is another one, %v: %s", err, attached)
 	}
 	if digests[0] != digests[1] || !strings.HasPrefix(digests[0], "sha256:") {
 		t.Errorf("%q", digests)
