@@ -79,9 +79,10 @@ func (h *h2) conn(c *conn) {
 	nc := &h2conn{Conn: c.Conn, c: c, lead: append(c.lead, c.had...), closed: make(chan struct{})}
 	c.had = nil
 	if !nc.begin() {
-		_ = nc.Close()
+		_ = c.Conn.Close()
 		return
 	}
+	nc.out = newH2out(c)
 	c.enter(running)         // without a timeout: an idle connection, the library closes
 	_ = nc.SetDeadline(none) // one may have been set for what c waited for
 	select {
@@ -127,7 +128,8 @@ func (h *h2) Addr() net.Addr { return &net.TCPAddr{} }
 // h2conn is a connection of which something was read already.
 type h2conn struct {
 	net.Conn
-	c      *conn // which times its writes
+	c      *conn
+	out    *h2out
 	lead   []byte
 	once   sync.Once
 	closed chan struct{}
@@ -146,14 +148,16 @@ func (c *h2conn) begin() bool {
 	return true
 }
 
-// Write implements [net.Conn]. The library has one caller at a time.
-func (c *h2conn) Write(b []byte) (int, error) { return c.c.Write(b) }
+// Write implements [net.Conn].
+func (c *h2conn) Write(b []byte) (int, error) { return c.out.Write(b) }
 
 // Close implements [net.Conn].
 func (c *h2conn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { close(c.closed) })
-	return err
+	c.once.Do(func() {
+		c.out.close()
+		close(c.closed)
+	})
+	return c.Conn.Close()
 }
 
 // Read implements [net.Conn]. It has no deadline: one that is over was meant for a
