@@ -250,7 +250,7 @@ func TestWhatIsSeen(t *testing.T) {
 	if hidden != 404 || absent != 404 || strings.ReplaceAll(text, "vault", "vaulx") != other {
 		t.Errorf("told apart: %d %s %d %s", hidden, text, absent, other)
 	}
-	for _, path := range []string{"/api/v1/functions", "/api/v1/functions?namespace=*", "/api/v1/projects", "/api/v1/projects?namespace=*", "/api/v1/secrets", "/api/v1/figures", "/api/v1/figures?namespace=*", "/api/v1/letters", "/api/v1/letters?namespace=*", "/api/v1/dealer", "/api/v1/dealer?namespace=*"} {
+	for _, path := range []string{"/api/v1/functions", "/api/v1/functions?namespace=*", "/api/v1/projects", "/api/v1/projects?namespace=*", "/api/v1/secrets", "/api/v1/secrets?namespace=*", "/api/v1/figures", "/api/v1/figures?namespace=*", "/api/v1/letters", "/api/v1/letters?namespace=*", "/api/v1/dealer", "/api/v1/dealer?namespace=*"} {
 		code, text := f.ask(shop, "GET", path, "")
 		seen := strings.Contains(text, "till") || strings.Contains(path, "projects") && strings.Contains(text, `"shop"`)
 		if code != 200 || !seen || strings.Contains(text, "bank") || strings.Contains(text, "vault") || strings.Contains(text, "other") || strings.Contains(text, "stall") {

@@ -31,12 +31,12 @@ const patience = 3 * time.Minute
 type machine struct {
 	*testing.T
 	root, data, api, gateway string
-	env                      []string
+	env, flags               []string
 	up                       *exec.Cmd
 	said                     *bytes.Buffer
 }
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t *testing.T, flags ...string) *machine {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -47,7 +47,7 @@ func newMachine(t *testing.T) *machine {
 			t.Fatalf("%s is not built: run make build (%v)", name, err)
 		}
 	}
-	m := &machine{T: t, root: root, data: readable(t, "mydash"), api: addr(t), gateway: addr(t)}
+	m := &machine{T: t, flags: flags, root: root, data: readable(t, "mydash"), api: addr(t), gateway: addr(t)}
 	m.env = append(os.Environ(), "MYELIN_API="+m.api, "MYELIN_CACHE="+readable(t, "mycache"), "MYELIN_PROCESSOR="+filepath.Join(root, "bin/processor"), "NO_COLOR=1")
 	t.Cleanup(m.stop)
 	m.start()
@@ -82,7 +82,8 @@ func addr(t *testing.T) string {
 func (m *machine) start() {
 	m.Helper()
 	m.said = &bytes.Buffer{}
-	m.up = exec.Command(filepath.Join(m.root, "bin/myelin"), "up", "--data", m.data, "--api-addr", m.api, "--gateway-addr", m.gateway, "--warm", "none")
+	args := append([]string{"up", "--data", m.data, "--api-addr", m.api, "--gateway-addr", m.gateway, "--warm", "none"}, m.flags...)
+	m.up = exec.Command(filepath.Join(m.root, "bin/myelin"), args...)
 	m.up.Env, m.up.Stdout, m.up.Stderr = m.env, m.said, m.said
 	if err := m.up.Start(); err != nil {
 		m.Fatal(err)

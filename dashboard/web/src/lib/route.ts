@@ -5,7 +5,7 @@ export const tabs: Tab[] = ['charts', 'logs', 'try', 'versions', 'processors', '
 
 /** Place is a page about the whole machine. */
 export type Place = 'letters' | 'dealer' | 'mappings' | 'access';
-export const places: Place[] = ['mappings', 'dealer', 'letters'];
+export const places: Place[] = ['mappings', 'dealer', 'letters', 'access'];
 
 export type Route = { page: 'overview' } | { page: 'place'; place: Place; rest: string[] } | { page: 'function'; namespace: string; name: string; tab: Tab } | { page: 'unknown'; path: string };
 
