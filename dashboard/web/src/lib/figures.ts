@@ -4,8 +4,8 @@ import type { Fn, Point } from './types';
 /** merge adds newer points to those that are there, and keeps so many. */
 export function merge(have: Point[], more: Point[], most: number): Point[] {
   if (more.length === 0) return have;
-  const last = have.length > 0 ? have[have.length - 1].at : '';
-  const fresh = last === '' ? more : more.filter((p) => Date.parse(p.at) > Date.parse(last));
+  const last = have.length > 0 ? Date.parse(have[have.length - 1].at) : -Infinity;
+  const fresh = more.filter((p) => Date.parse(p.at) > last);
   if (fresh.length === 0) return have;
   const all = have.concat(fresh);
   return all.length > most ? all.slice(all.length - most) : all;

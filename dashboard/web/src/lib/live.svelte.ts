@@ -10,6 +10,7 @@ export type Link = 'connecting' | 'live' | 'lost' | 'signin';
 const kept = 60; // points of each function
 const every = 2000; // between questions for figures, in ms
 const silence = 40000; // after which a watch is taken for dead: it says something every 15 s
+const many = 300; // functions
 const pauses = [500, 1000, 2000, 4000, 8000];
 
 export const keyOf = (namespace: string | undefined, name: string) => (namespace || 'default') + '/' + name;
@@ -101,7 +102,7 @@ class Live {
     else this.#next.delete(key);
   }
 
-  // However much changes, the page is drawn a few times a second.
+  // However much changes, the page is drawn a few times a second, of many functions less often.
   #publish(): void {
     if (this.#due) return;
     this.#due = true;
@@ -109,7 +110,7 @@ class Live {
       this.#due = false;
       this.functions = new Map(this.#next);
       this.loaded = true;
-    }, this.loaded ? 200 : 0);
+    }, this.loaded ? (this.#next.size > many ? 500 : 200) : 0);
   }
 
   async #ask(stopped: AbortSignal): Promise<void> {
