@@ -27,6 +27,9 @@ type Artefact struct {
 	// the platform's generic processor runs it.
 	Command []string `json:"command,omitempty"`
 	Runtime string   `json:"runtime"`
+	// Content names all that is in Dir, for who signs it: "sha256:..."; "" for one
+	// that was built before there were signatures.
+	Content string `json:"content,omitempty"`
 }
 
 // Builder turns a source into files of an artefact, for one runtime.

@@ -37,7 +37,7 @@ func (a *app) source(d *manifest.Doc, p *terminal.Progress) ([]byte, error) {
 		return d.JSON, err
 	}
 	p.Step("build " + d.Metadata.Name)
-	src, digest, err := a.upload(*r, p)
+	src, art, err := a.upload(*r, p)
 	if err != nil {
 		return nil, located(d, err)
 	}
@@ -49,7 +49,7 @@ func (a *app) source(d *manifest.Doc, p *terminal.Progress) ([]byte, error) {
 	if err := errors.Join(unmarshal(base, &under), unmarshal(d.JSON, &over)); err != nil {
 		return nil, err
 	}
-	note := map[string]any{"metadata": map[string]any{"annotations": map[string]any{plan.ArtefactAnnotation: digest}}}
+	note := map[string]any{"metadata": map[string]any{"annotations": map[string]any{plan.ArtefactAnnotation: art.Digest}}}
 	return json.Marshal(apply.Overlay(apply.Overlay(under, over), note))
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/myelin-run/myelin/build"
 	"github.com/myelin-run/myelin/build/artefact"
 	"github.com/myelin-run/myelin/build/pipeline"
+	"github.com/myelin-run/myelin/build/signature"
 	"github.com/myelin-run/myelin/cli/spec"
 	"github.com/myelin-run/myelin/cli/terminal"
 	"github.com/myelin-run/myelin/control/api/client"
@@ -27,6 +28,7 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	var out format
 	var noWait bool
+	var signKey string
 	c := &cobra.Command{
 		Use:     "run PATH|ARTEFACT",
 		Aliases: []string{"deploy"},
@@ -41,6 +43,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.AddDeploy()
 	f.AddForeign()
 	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until the function serves")
+	c.Flags().StringVar(&signKey, "sign-key", "", "`file` with a private key that signs what was built, for a control plane that asks for signatures")
 	_ = c.RegisterFlagCompletionFunc("runtime", completeRuntimes(a)) // the flag is there
 	addFormat(c, &out, "table", "json", "yaml")
 	c.RunE = func(_ *cobra.Command, args []string) error {
@@ -48,18 +51,18 @@ func (a *app) runCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.run(r, out, noWait)
+		return a.run(r, out, noWait, signKey)
 	}
 	return c
 }
 
-func (a *app) run(r pipeline.Request, out format, noWait bool) error {
+func (a *app) run(r pipeline.Request, out format, noWait bool, signKey string) error {
 	if _, err := a.client().Version(a.ctx); err != nil {
 		return a.asked(err)
 	}
 	p := a.term.Progress()
 	defer p.Close()
-	cfg, err := a.prepare(r, p)
+	cfg, err := a.prepare(r, signKey, p)
 	if err != nil {
 		return a.interrupted(err, "interrupted while it was built; nothing was deployed")
 	}
@@ -96,27 +99,32 @@ func (a *app) interrupted(err error, text string) error {
 var digestForm = regexp.MustCompile(`^[0-9a-f]{12,64}$`)
 
 // prepare returns the configuration to store, the artefact being built.
-func (a *app) prepare(r pipeline.Request, p *terminal.Progress) (function.Config, error) {
-	cfg, digest, err := a.artefactNamed(r)
+func (a *app) prepare(r pipeline.Request, signKey string, p *terminal.Progress) (function.Config, error) {
+	cfg, art, err := a.artefactNamed(r)
 	if err != nil {
 		return cfg, err
 	}
-	if digest == "" {
+	if art.Digest == "" {
 		p.Step("build " + r.Path)
 		var src build.Source
-		if src, digest, err = a.upload(r, p); err != nil {
+		if src, art, err = a.upload(r, p); err != nil {
 			return cfg, err
 		}
 		cfg = src.Config
-		p.Done("built %s %s", cfg.Metadata.Name, a.term.OnErr(terminal.Dim, short(digest)))
+		p.Done("built %s %s", cfg.Metadata.Name, a.term.OnErr(terminal.Dim, short(art.Digest)))
 	}
 	if a.namespace != "" {
 		cfg.Metadata.Namespace = a.namespace
 	}
-	annotations := map[string]string{plan.ArtefactAnnotation: digest}
+	annotations := map[string]string{plan.ArtefactAnnotation: art.Digest}
 	for k, v := range cfg.Metadata.Annotations {
 		if k != plan.ArtefactAnnotation {
 			annotations[k] = v
+		}
+	}
+	if signKey != "" {
+		if annotations[signature.Annotation], err = signedBy(signKey, cfg.Metadata.Name, art.Content); err != nil {
+			return cfg, err
 		}
 	}
 	cfg.Metadata.Annotations = annotations
@@ -124,32 +132,32 @@ func (a *app) prepare(r pipeline.Request, p *terminal.Progress) (function.Config
 }
 
 // artefactNamed finds out whether the request names an artefact, by its digest
-// or its directory; digest is "" if it does not.
-func (a *app) artefactNamed(r pipeline.Request) (cfg function.Config, digest string, err error) {
+// or its directory; the artefact has no digest if it does not.
+func (a *app) artefactNamed(r pipeline.Request) (cfg function.Config, art build.Artefact, err error) {
 	meta := filepath.Join(r.Path, "artefact.json")
 	if digestForm.MatchString(r.Path) && !exists(r.Path) {
 		data, err := a.dataDir()
 		if err != nil {
-			return cfg, "", err
+			return cfg, art, err
 		}
 		got, err := find(data, r.Path)
 		if err != nil {
-			return cfg, "", err
+			return cfg, art, err
 		}
-		return function.Merge(got.Config, r.Overrides), got.Digest, nil
+		return function.Merge(got.Config, r.Overrides), got, nil
 	}
 	if r.Path == "" || !exists(meta) {
-		return cfg, "", nil
+		return cfg, art, nil
 	}
 	text, err := os.ReadFile(meta)
 	if err != nil {
-		return cfg, "", err
+		return cfg, art, err
 	}
 	var got build.Artefact
 	if err := json.Unmarshal(text, &got); err != nil || got.Digest == "" {
-		return cfg, "", usage("%s: not an artefact", meta)
+		return cfg, art, usage("%s: not an artefact", meta)
 	}
-	return function.Merge(got.Config, r.Overrides), got.Digest, nil
+	return function.Merge(got.Config, r.Overrides), got, nil
 }
 
 // find returns the artefact whose digest begins so.

@@ -17,19 +17,19 @@ import (
 
 // upload reads the sources here, so that mistakes in their configuration are
 // found before anything is sent, and has the control plane build them.
-func (a *app) upload(r pipeline.Request, p *terminal.Progress) (build.Source, string, error) {
+func (a *app) upload(r pipeline.Request, p *terminal.Progress) (build.Source, build.Artefact, error) {
 	pl, err := a.pipeline()
 	if err != nil {
-		return build.Source{}, "", err
+		return build.Source{}, build.Artefact{}, err
 	}
 	work, err := os.MkdirTemp("", "myelin-run-")
 	if err != nil {
-		return build.Source{}, "", err
+		return build.Source{}, build.Artefact{}, err
 	}
 	defer os.RemoveAll(work)
 	src, err := pl.Source(a.ctx, r, work)
 	if err != nil {
-		return src, "", place(err, r.Path)
+		return src, build.Artefact{}, place(err, r.Path)
 	}
 	log, done := a.buildLog(p)
 	defer done()
@@ -43,9 +43,9 @@ func (a *app) upload(r pipeline.Request, p *terminal.Progress) (build.Source, st
 	_ = archive.Close()
 	<-packed
 	if wrong := buildMistake(err, r.Path); wrong != nil {
-		return src, "", a.asked(wrong)
+		return src, build.Artefact{}, a.asked(wrong)
 	}
-	return src, art.Digest, nil
+	return src, art, nil
 }
 
 // staged is a configuration whose code is on its way already.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/myelin-run/myelin/build/signature"
 	"github.com/myelin-run/myelin/control/api"
 	"github.com/myelin-run/myelin/control/catalog"
 	"github.com/myelin-run/myelin/control/history"
@@ -186,6 +187,10 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 		return err
 	}
 	defer doors.audit.Close()
+	policy, err := signature.ReadPolicy(c.o.DataDir)
+	if err != nil {
+		return err
+	}
 	cat := catalog.New(store)
 	table := newRoutes(cat, c.o.Log)
 	gw := newGateway(c.o, table)
@@ -200,7 +205,7 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 	scales = scaler.New(scaler.Options{Processors: plat, Changed: func(name string) { loop.Look(name) }, Watches: c.o.Watches, Log: c.o.Log})
 	loop = reconcile.New(reconcile.Options{
 		Catalog: cat, Platform: plat, Artefacts: artefacts{c.o.DataDir}, Log: c.o.Log, Scaler: scales,
-		Route: gw.follow, URL: gw.url, Linger: c.o.Linger, Secrets: doors.secrets,
+		Route: gw.follow, URL: gw.url, Linger: c.o.Linger, Secrets: doors.secrets, Admit: policy.Admit,
 	})
 	past := history.New(history.Options{Platform: plat, Processors: plat})
 	// Sinks first: what is started later ends earlier.

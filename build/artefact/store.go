@@ -113,6 +113,16 @@ func describe(tmp string, a build.Artefact) error {
 	if err := os.WriteFile(filepath.Join(tmp, FunctionFile), text, 0o644); err != nil {
 		return fmt.Errorf("write artefact: %w", err)
 	}
+	if err := writeMeta(tmp, a); err != nil {
+		return err
+	}
+	if a.Content, err = Content(tmp); err != nil {
+		return err
+	}
+	return writeMeta(tmp, a)
+}
+
+func writeMeta(tmp string, a build.Artefact) error {
 	meta, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write artefact: %w", err)

@@ -44,6 +44,9 @@ type Options struct {
 	// Scaler says how many replicas are wanted where their number follows the
 	// load. nil: it never does.
 	Scaler Scaler
+	// Admit says why a function may not run what an artefact has, nil if it may. It is
+	// asked each time that the artefact is about to be given to the platform. May be nil.
+	Admit func(function.Config, build.Artefact) error
 	// Secrets puts secrets where configurations refer to them. May be nil.
 	Secrets Secrets
 	Log     *slog.Logger
@@ -264,6 +267,11 @@ func (r *Reconciler) apply(ctx context.Context, s *subject, want plan.Want) erro
 	a, err := r.o.Artefacts.Artefact(ctx, want.Artefact)
 	if err != nil {
 		return r.failed(ctx, s, fmt.Errorf("find artefact %s: %w", want.Artefact, err))
+	}
+	if r.o.Admit != nil {
+		if err := r.o.Admit(s.config, a); err != nil {
+			return r.failed(ctx, s, err)
+		}
 	}
 	if (s.was.State != function.Failed || s.was.Observed != s.revision) && !s.scaled {
 		if err := r.say(ctx, s, function.Status{State: function.Configuring, Address: s.was.Address}); err != nil {
