@@ -68,8 +68,10 @@ type output struct{ place, base, sbom string }
 func (o output) isImage() bool { return image.IsPlace(o.place) }
 
 func (a *app) build(r pipeline.Request, o output, asJSON bool) error {
-	if (o.base != "" || o.sbom != "") && !o.isImage() {
-		return usage("--base and --sbom are of images: say -o oci:DIR, -o tar:FILE or -o image:NAME with it")
+	for flag, given := range map[string]string{"--base": o.base, "--sbom": o.sbom} {
+		if given != "" && !o.isImage() {
+			return usage("%s is of images: say -o oci:DIR, -o tar:FILE or -o image:NAME with it", flag)
+		}
 	}
 	out := o.place
 	if out != "" && !o.isImage() && exists(out) && !emptyDir(out) {
