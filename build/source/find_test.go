@@ -70,9 +70,10 @@ func TestFromConfig(t *testing.T) {
 		want  func(Ref) bool
 		wrong string
 	}{
-		"inline":  {cfg: `{metadata: {name: hi}, spec: {runtime: "python:3.11", build: {functionSourceCode: ` + code + `}}}`, want: func(r Ref) bool { return r.File == "hi.py" && string(r.Code) == "def f(c, e): pass" }},
-		"handler": {cfg: `{spec: {runtime: python, handler: "main:f", build: {functionSourceCode: ` + code + `, codeEntryType: sourceCode}}}`, want: func(r Ref) bool { return r.File == "main.py" }},
-		"script":  {cfg: `{spec: {runtime: shell, handler: run.sh, build: {functionSourceCode: ` + code + `}}}`, want: func(r Ref) bool { return r.File == "run.sh" }},
+		"inline Java": {cfg: `{metadata: {name: hi}, spec: {runtime: java, handler: a.b.Main, build: {functionSourceCode: ` + code + `}}}`, want: func(r Ref) bool { return r.File == "Main.java" }},
+		"inline":      {cfg: `{metadata: {name: hi}, spec: {runtime: "python:3.11", build: {functionSourceCode: ` + code + `}}}`, want: func(r Ref) bool { return r.File == "hi.py" && string(r.Code) == "def f(c, e): pass" }},
+		"handler":     {cfg: `{spec: {runtime: python, handler: "main:f", build: {functionSourceCode: ` + code + `, codeEntryType: sourceCode}}}`, want: func(r Ref) bool { return r.File == "main.py" }},
+		"script":      {cfg: `{spec: {runtime: shell, handler: run.sh, build: {functionSourceCode: ` + code + `}}}`, want: func(r Ref) bool { return r.File == "run.sh" }},
 		"git": {cfg: `{spec: {build: {codeEntryType: git, path: "https://h/r", codeEntryAttributes: {branch: b, username: u, password: p, workDir: /w}}}}`, want: func(r Ref) bool {
 			return r.Git && r.Revision == "refs/heads/b" && r.Username == "u" && r.Password == "p" && r.WorkDir == "/w"
 		}},

@@ -96,7 +96,11 @@ func inline(cfg function.Config) (Ref, error) {
 
 // handlerStem is the part of a handler that names a file.
 func handlerStem(handler, language string) string {
-	file, _, two := strings.Cut(handler, ":")
+	file, class, two := strings.Cut(handler, ":")
+	if language == "java" { // a public class is in a file of its name
+		class = strings.TrimSuffix(or(class, file), ".java")
+		return class[strings.LastIndexByte(class, '.')+1:]
+	}
 	if !two && language != "shell" {
 		return ""
 	}

@@ -29,6 +29,7 @@ export async function visit(browser, { width = 1280, height = 800, scheme = 'lig
   context.setDefaultTimeout(patience);
   const page = await context.newPage();
   page.complaints = [];
+  await page.addInitScript(() => addEventListener('securitypolicyviolation', (e) => console.error(`${e.effectiveDirective} refused ${e.blockedURI} of ${e.sourceFile}:${e.lineNumber}:${e.columnNumber}`)));
   page.on('console', (m) => {
     if (m.type() === 'error' || m.type() === 'warning') page.complaints.push(m.text() + ' ' + m.location().url);
   });

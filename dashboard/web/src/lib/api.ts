@@ -5,6 +5,7 @@ export interface Mistake {
   path?: string;
   file?: string;
   line?: number;
+  column?: number;
   detail: string;
 }
 

@@ -24,3 +24,22 @@ export function withoutCode(spec: Record<string, unknown> | undefined): Record<s
   const { functionSourceCode: _, ...others } = (build ?? {}) as Record<string, unknown>;
   return Object.keys(others).length > 0 ? { ...rest, build: others } : rest;
 }
+
+const endings: Record<string, string> = { python: '.py', nodejs: '.js', golang: '.go', go: '.go', shell: '.sh', java: '.java', c: '.c' };
+
+/** languageOf is the language of a runtime such as python:3.12. */
+export const languageOf = (runtime: string | undefined) => (runtime ?? '').split(':')[0];
+
+/** fileOf is what the file is called in which a function's source is built; ''
+ * for a language whose source is not kept. */
+export function fileOf(runtime: string | undefined, handler: string | undefined, name: string): string {
+  const language = languageOf(runtime);
+  const ending = endings[language];
+  if (!ending) return '';
+  const [before, after] = (handler ?? '').split(':');
+  let stem = '';
+  if (language === 'java') stem = (after ?? before).replace(/\.java$/, '').split('.').at(-1)!;
+  else if (language === 'shell' || after !== undefined) stem = before;
+  stem = stem.split('/').at(-1) || name || 'main';
+  return stem.endsWith(ending) ? stem : stem + ending;
+}

@@ -1,13 +1,13 @@
 // Addresses of the page, behind the #, so that the server serves one file.
 
-export type Tab = 'charts' | 'logs' | 'try' | 'versions' | 'processors' | 'spec';
-export const tabs: Tab[] = ['charts', 'logs', 'try', 'versions', 'processors', 'spec'];
+export type Tab = 'charts' | 'logs' | 'try' | 'versions' | 'processors' | 'spec' | 'edit';
+export const tabs: Tab[] = ['charts', 'logs', 'try', 'versions', 'processors', 'spec', 'edit'];
 
 /** Place is a page about the whole machine. */
 export type Place = 'letters' | 'dealer' | 'mappings' | 'access';
 export const places: Place[] = ['mappings', 'dealer', 'letters', 'access'];
 
-export type Route = { page: 'overview' } | { page: 'place'; place: Place; rest: string[] } | { page: 'function'; namespace: string; name: string; tab: Tab } | { page: 'unknown'; path: string };
+export type Route = { page: 'overview' } | { page: 'place'; place: Place; rest: string[] } | { page: 'function'; namespace: string; name: string; tab: Tab } | { page: 'new'; template: string } | { page: 'unknown'; path: string };
 
 export function parse(hash: string): Route {
   const path = hash.replace(/^#/, '');
@@ -17,6 +17,7 @@ export function parse(hash: string): Route {
   if (kind === 'functions' && namespace && name && parts.length <= 4 && (tabs as string[]).includes(tab)) {
     return { page: 'function', namespace, name, tab: tab as Tab };
   }
+  if (kind === 'new' && parts.length <= 2) return { page: 'new', template: namespace ?? '' };
   if ((places as string[]).includes(kind)) return { page: 'place', place: kind as Place, rest: parts.slice(1) };
   return { page: 'unknown', path };
 }
