@@ -91,7 +91,9 @@ func (a *app) processorOf(runtime, interpreter string, p *terminal.Progress) (it
 	if !ok {
 		return it, func() {}, nil
 	}
-	if it.Cache, release, err = a.preparedWorker(runtime, interpreter, prepare); err != nil {
+	if it.Cache, release, err = a.preparedWorker(runtime, interpreter, prepare); err != nil && p == nil {
+		return it, func() {}, nil
+	} else if err != nil {
 		p.Note("the image has no prepared worker, functions start slower: %v", err)
 		return it, func() {}, nil
 	}

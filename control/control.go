@@ -1,6 +1,6 @@
 // Package control assembles the control plane: store, dealer, platform, the loop
 // that reconciles, gateway and API; started in this order and stopped in
-// reverse. It knows the embedded store and the local platform; builders are
+// reverse. It knows the embedded store and the platforms; builders are
 // given to it.
 package control
 
@@ -79,6 +79,8 @@ type Options struct {
 	// Warm is how many sleeping functions have a parked processor each, by kind of
 	// runtime; nil: none.
 	Warm map[string]int
+	// Docker has functions run as containers; nil: as processes of this machine.
+	Docker *Docker
 	// CheckSource says what is wrong with the source of an event mapping, by its
 	// kind. May be nil.
 	CheckSource func(name string, t function.Trigger) error
@@ -195,11 +197,14 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 	table := newRoutes(cat, c.o.Log)
 	gw := newGateway(c.o, table)
 	var scales *scaler.Scaler
-	plat := local.New(local.Options{DataDir: c.o.DataDir, Processor: c.o.ProcessorBinary, Warm: c.o.Warm, Log: c.o.Log, Gateway: fromHere(c.o.GatewayAddr), Dealer: filepath.Join(c.o.DataDir, DealerSocket), BeforeDrain: func(name string) {
+	plat, err := c.platform(local.Options{DataDir: c.o.DataDir, Processor: c.o.ProcessorBinary, Warm: c.o.Warm, Log: c.o.Log, Gateway: fromHere(c.o.GatewayAddr), Dealer: filepath.Join(c.o.DataDir, DealerSocket), BeforeDrain: func(name string) {
 		if d, ok := catalog.ParseDeployment(name); ok {
 			gw.follow(context.WithoutCancel(ctx), d)
 		}
 	}, Wake: func(name string) { scales.Wake(name, "a connection came") }})
+	if err != nil {
+		return err
+	}
 	table.platform = plat
 	var loop *reconcile.Reconciler
 	scales = scaler.New(scaler.Options{Processors: plat, Changed: func(name string) { loop.Look(name) }, Watches: c.o.Watches, Log: c.o.Log})

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/myelin-run/myelin/platform/docker"
 )
 
 // renewTime is how often the files of the gateway's certificate are looked at.
@@ -28,6 +30,13 @@ func (g *gatewayProcess) equip() ([]string, error) {
 	}
 	if err := g.own(s.Store); err != nil {
 		return nil, err
+	}
+	if g.o.Docker != nil {
+		dir := (&Control{g.o}).door()
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755), g.own(dir)); err != nil {
+			return nil, err
+		}
+		s.Door = filepath.Join(dir, docker.DoorFile)
 	}
 	if s.Certificate != "" {
 		if err := g.lend(); err != nil {

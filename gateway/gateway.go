@@ -73,13 +73,21 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("start gateway: %w", err)
 	}
+	way, err := openDoor(o)
+	if err != nil {
+		return errors.Join(fmt.Errorf("start gateway: %w", err), admin.Close())
+	}
 	own, err := handoff.OfferAt(filepath.Join(o.Scratch, handoff.File))
 	if err != nil {
 		return errors.Join(fmt.Errorf("start gateway: %w", err), admin.Close())
 	}
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 5)
+	ended := make(chan error, 6)
 	background := g.background(inner, ended)
+	if way != nil {
+		background++
+		go func() { ended <- way.serve(inner) }()
+	}
 	tell := &http.Server{Handler: g.admin(), ReadHeaderTimeout: 5 * time.Second}
 	go func() { ended <- tell.Serve(admin) }()
 	go func() { ended <- handoff.Serve(inner, own, o.Sockets) }()

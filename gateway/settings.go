@@ -26,6 +26,9 @@ type Settings struct {
 	// Store is a directory that gateways which follow each other share: for
 	// requests that are answered later, and certificates. "": there is none.
 	Store string `json:"store,omitempty"`
+	// Door is a unix socket at which it serves as well, for those whose loopback is
+	// another. "": none.
+	Door string `json:"door,omitempty"`
 	// AccessLog; nil: none is written.
 	AccessLog *access.Options `json:"accessLog,omitempty"`
 	// Certificate and Key are files in PEM; they may be replaced at any time.

@@ -29,6 +29,9 @@ import (
 // DefaultHost is where engines listen.
 const DefaultHost = "unix:///var/run/docker.sock"
 
+// DoorFile is the name of the gateway's socket in its directory.
+const DoorFile = "gateway.sock"
+
 // Options say where and how functions run.
 type Options struct {
 	// Local is what the local platform needs; its Engine is set here.
@@ -39,6 +42,9 @@ type Options struct {
 	// Network is what containers are attached to: a network's name, "host" or "none".
 	// "": a network for each project, which is made when it is needed.
 	Network string
+	// Door is a directory with a socket [DoorFile], at which the gateway serves, so that
+	// functions reach each other by name whatever network they are on. "": they do not.
+	Door string
 	// Image makes the image of an artefact. What it is made of can be had until release.
 	Image func(ctx context.Context, a build.Artefact) (img v1.Image, release func(), err error)
 }
@@ -67,6 +73,7 @@ func New(o Options) (*Platform, error) {
 	}
 	sum := sha256.Sum256([]byte(o.Local.DataDir))
 	e := &engine{client: c, host: o.Host, network: o.Network, image: o.Image, log: o.Local.Log, id: fmt.Sprintf("%x", sum[:4]), images: map[string]*made{}}
+	e.door = o.Door
 	o.Local.Engine, o.Local.Warm = e, nil
 	return &Platform{local.New(o.Local), e}, nil
 }
@@ -76,6 +83,7 @@ type engine struct {
 	client  *client.Client
 	host    string
 	network string
+	door    string // see Options
 	image   func(context.Context, build.Artefact) (v1.Image, func(), error)
 	log     *slog.Logger
 	id      string // tells the containers of one data directory from those of another
@@ -84,6 +92,7 @@ type engine struct {
 	mu      sync.Mutex
 	changed func()
 	trouble string
+	doomed  []string         // containers to be removed when the engine is back
 	images  map[string]*made // by what they are called
 }
 
@@ -131,7 +140,14 @@ func (e *engine) note(trouble string) {
 	e.mu.Lock()
 	was, tell := e.trouble, e.changed
 	e.trouble = trouble
+	var doomed []string
+	if trouble == "" {
+		doomed, e.doomed = e.doomed, nil
+	}
 	e.mu.Unlock()
+	for _, name := range doomed {
+		go e.discard(name)
+	}
 	if was != trouble && tell != nil {
 		tell()
 	}

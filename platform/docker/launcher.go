@@ -162,19 +162,32 @@ func (l launcher) Adopt(r supervise.Record) (supervise.Process, error) {
 	return l.e.replica(r.Boot, filepath.Join(l.home.Dir, "output.log"), c.Container.State.Pid, spec.Memory), nil
 }
 
-// Forget implements [supervise.Launcher]. What an engine that is away keeps is found
-// by the next adoption.
+// Forget implements [supervise.Launcher]. What an engine that is away keeps goes when
+// it is back, or is found by the next adoption.
 func (l launcher) Forget(name string) {
 	for _, n := range []string{l.containerName(name), l.containerName(name) + draining} {
-		if err := l.e.remove(context.Background(), n); err != nil {
-			l.e.log.Warn("remove container", "container", n, "error", err)
-		}
+		l.e.discard(n)
 	}
+}
+
+// discard removes a container, now or when the engine is back.
+func (e *engine) discard(name string) {
+	err := e.remove(context.Background(), name)
+	if err == nil {
+		return
+	}
+	e.log.Warn("remove container", "container", name, "error", err)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.doomed = append(e.doomed, name)
 }
 
 // mounts are what a replica sees of this machine: its own directories.
 func (l launcher) mounts(r supervise.Record) []string {
 	binds := []string{filepath.Join(l.home.Dir, r.Name) + ":" + runDir, r.Scratch + ":" + scratchDir, l.home.Logs + ":" + logsDir, l.home.Letters + ":" + lettersDir}
+	if l.e.door != "" {
+		binds = append(binds, l.e.door+":"+gatewayDir+":ro")
+	}
 	if _, err := os.Stat(l.home.Bindings); err == nil {
 		binds = append(binds, l.home.Bindings+":"+bindingsDir)
 	}

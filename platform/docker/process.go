@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -32,6 +33,7 @@ type replica struct {
 
 	life context.Context // ends with Release, or when the container has ended
 	end  context.CancelFunc
+	lost atomic.Bool // it was to be killed, and the engine was away for long
 	told sync.WaitGroup
 }
 
@@ -52,10 +54,12 @@ func (p *replica) Self() int { return 1 }
 func (p *replica) Wait() (process.Exit, error) {
 	for {
 		state, err := p.ended()
-		if p.life.Err() != nil {
-			return process.Exit{}, os.ErrClosed
-		}
 		switch {
+		case p.lost.Load():
+			p.finish()
+			return process.Exit{Why: "not known to have ended: the Docker engine was away when it was to be killed"}, nil
+		case p.life.Err() != nil:
+			return process.Exit{}, os.ErrClosed
 		case cerrdefs.IsNotFound(err):
 			p.finish()
 			return process.Exit{Known: true, Code: -1, Why: "its container was removed"}, nil
@@ -71,8 +75,12 @@ func (p *replica) Wait() (process.Exit, error) {
 	}
 }
 
-// ended waits for the end of the container and returns its state.
+// ended waits for the end of the container and returns its state. It is looked at
+// before, too, to see that the engine is back.
 func (p *replica) ended() (*container.State, error) {
+	if state, err := p.look(); err != nil || !state.Running {
+		return state, err
+	}
 	waits := p.e.client.ContainerWait(p.life, p.id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
 	select {
 	case <-waits.Result:
@@ -81,6 +89,10 @@ func (p *replica) ended() (*container.State, error) {
 			return nil, err
 		}
 	}
+	return p.look()
+}
+
+func (p *replica) look() (*container.State, error) {
 	ctx, cancel := context.WithTimeout(p.life, answerLimit)
 	defer cancel()
 	c, err := p.e.client.ContainerInspect(ctx, p.id, client.ContainerInspectOptions{})
@@ -154,8 +166,22 @@ func (p *replica) tell(sig syscall.Signal) bool {
 	return err == nil || cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) // it has ended
 }
 
+// killLimit is how long an engine is waited for that is to kill a container, so that
+// who stops is not kept by it. Then the container is removed once the engine is back.
+const killLimit = 5 * time.Second
+
 // Kill implements [supervise.Process].
-func (p *replica) Kill() { _ = p.Signal(syscall.SIGKILL) }
+func (p *replica) Kill() {
+	if p.Signal(syscall.SIGKILL) != nil {
+		return
+	}
+	time.AfterFunc(killLimit, func() {
+		if p.life.Err() == nil && p.e.Trouble() != "" {
+			p.lost.Store(true)
+			p.end()
+		}
+	})
+}
 
 // Release implements [supervise.Process].
 func (p *replica) Release() { p.end() }

@@ -28,11 +28,12 @@ const (
 	logsDir     = "/myelin/logs"
 	lettersDir  = "/myelin/letters"
 	bindingsDir = "/myelin/bindings"
+	gatewayDir  = "/myelin/gateway"
 )
 
 // Paths implements [local.Engine].
 func (e *engine) Paths() local.Paths {
-	return local.Paths{Function: functionDir, Scratch: scratchDir, Logs: logsDir, Letters: lettersDir, Bindings: bindingsDir}
+	return local.Paths{Function: functionDir, Scratch: scratchDir, Logs: logsDir, Letters: lettersDir, Bindings: bindingsDir, Gateway: "unix:" + path.Join(gatewayDir, DoorFile)}
 }
 
 // spec is how a container of a version is run. It is kept in its labels.

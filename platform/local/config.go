@@ -112,6 +112,9 @@ func (p *Platform) functions() map[string]string {
 	if p.o.Gateway == "" {
 		return nil
 	}
+	if p.o.Engine != nil { // whose loopback is another
+		return map[string]string{"*": p.o.Engine.Paths().Gateway}
+	}
 	return map[string]string{"*": "http://" + p.o.Gateway}
 }
 

@@ -45,8 +45,9 @@ type Home struct {
 	UID, GID int
 }
 
-// Paths is where a replica sees its files.
-type Paths struct{ Function, Scratch, Logs, Letters, Bindings string }
+// Paths is where a replica sees its files, and the gateway: unix:/path or a URL. That
+// of processes of this machine is in [Options].
+type Paths struct{ Function, Scratch, Logs, Letters, Bindings, Gateway string }
 
 func (p Paths) log(which platform.LogKind) string {
 	return filepath.Join(p.Logs, string(which)+".log")

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,11 +120,20 @@ func Load(clients int, send func() error) (stop func() (int64, error)) {
 	return func() (int64, error) { cancel(); wg.Wait(); return n.Load(), errors.Join(errs...) }
 }
 
+// redeploys is how many versions follow each other under load: 20, or what
+// MYELIN_TEST_REDEPLOYS says.
+func redeploys() int {
+	if n, err := strconv.Atoi(os.Getenv("MYELIN_TEST_REDEPLOYS")); err == nil {
+		return n
+	}
+	return 20
+}
+
 func redeployUnderLoad(t *testing.T, w *World) {
 	w.Apply(w.Deployment("f", "0"))
 	url := "http://" + w.See("f").Address + "/"
 	stop := Load(4, func() error { _, err := Ask(fresh, url, "x"); return err })
-	for i := range 20 {
+	for i := range redeploys() {
 		w.Apply(w.Deployment("f", fmt.Sprint(i+1)))
 	}
 	n, err := stop()

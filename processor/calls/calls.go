@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,7 +41,7 @@ const (
 
 // Options say what may be called and for how long.
 type Options struct {
-	Functions map[string]string // URLs by name; see [Any]
+	Functions map[string]string // URLs by name, or unix:/path; see [Any]
 	// Limit bounds every call, whatever it asks for; 0: only those that ask for nothing,
 	// by DefaultTimeout.
 	Limit time.Duration
@@ -54,7 +55,7 @@ type Client struct {
 	seed  [16]byte // of trace ids that are made of event ids
 
 	mu    sync.Mutex
-	pools map[string]*pool // by host and port
+	pools map[string]*pool // by host and port, or socket
 }
 
 // place is where a function is reached.
@@ -65,12 +66,16 @@ func New(o Options) (*Client, error) {
 	c := &Client{limit: o.Limit, base: map[string]place{}, pools: map[string]*pool{}}
 	_, _ = rand.Read(c.seed[:]) // never fails
 	for name, text := range o.Functions {
+		if path, ok := strings.CutPrefix(text, "unix:"); ok && filepath.IsAbs(path) {
+			c.base[name] = place{host: text}
+			continue
+		}
 		u, err := url.Parse(text)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("functions.%s: %w", name, err)
 		case u.Scheme != "http" || u.Hostname() == "" || u.RawQuery != "" || u.User != nil:
-			return nil, fmt.Errorf("functions.%s: %q is not of the form http://host:port/path", name, text)
+			return nil, fmt.Errorf("functions.%s: %q is not of the form http://host:port/path or unix:/path/of/socket", name, text)
 		}
 		host := u.Host
 		if u.Port() == "" {

@@ -88,6 +88,27 @@ func header(a *event.Response, key string) string {
 	return ""
 }
 
+// A socket stands for a host and port.
+func TestSocket(t *testing.T) {
+	e := newEcho(t)
+	l, err := net.Listen("unix", t.TempDir()+"/gateway.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Listener.Close()
+	server := &http.Server{Handler: e.Config.Handler, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { server.Close() })
+	c := newClient(t, map[string]string{"*": "unix:" + l.Addr().String()}, 0)
+	a, err := do(t, c, runtime.Call{Name: "f", Path: "/x", Body: []byte("b")})
+	if err != nil || string(a.Body) != "b" || header(a, "X-Line") != "POST /f/x" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if _, err := New(Options{Functions: map[string]string{"*": "unix:here"}}); err == nil {
+		t.Error("a socket without a directory was taken")
+	}
+}
+
 func TestExchange(t *testing.T) {
 	e := newEcho(t)
 	c := newClient(t, map[string]string{"*": e.URL + "/base", "own": e.URL}, 0)

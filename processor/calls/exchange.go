@@ -40,7 +40,11 @@ func (c *Client) exchange(to place, call *runtime.Call) (*exchange, error) {
 	h.DisableNormalizing()
 	h.SetNoDefaultContentType(true)
 	h.SetMethod(method)
-	h.SetHost(to.host)
+	if strings.HasPrefix(to.host, "unix:") {
+		h.SetHost("localhost")
+	} else {
+		h.SetHost(to.host)
+	}
 	x.req.Header.SetRequestURI(to.path + path)
 	x.req.UseHostHeader = true
 	if err := c.headers(h, call); err != nil {

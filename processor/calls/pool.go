@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -91,7 +92,11 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 		}
 		_ = c.Close()
 	}
-	nc, err := (&net.Dialer{Timeout: dialTime}).DialContext(ctx, "tcp", p.address)
+	network, address := "tcp", p.address
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	nc, err := (&net.Dialer{Timeout: dialTime}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}

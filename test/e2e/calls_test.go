@@ -20,10 +20,12 @@ import (
 type plane struct {
 	*testing.T
 	data, api, gateway string
+	args               []string
 	cmd                *exec.Cmd
 }
 
-func newPlane(t *testing.T) *plane {
+// newPlane starts a control plane with further arguments of `myelin up`.
+func newPlane(t *testing.T, args ...string) *plane {
 	t.Helper()
 	data, err := os.MkdirTemp("", "mye2e")
 	if err != nil {
@@ -33,18 +35,26 @@ func newPlane(t *testing.T) *plane {
 		t.Fatal(err)
 	}
 	p := &plane{T: t, data: data, api: freeAddress(t), gateway: freeAddress(t)}
-	p.cmd = exec.Command(bin(t, "myelin"), "up", "--data", data, "--api-addr", p.api, "--gateway-addr", p.gateway)
-	p.cmd.Stdout, p.cmd.Stderr = t.Output(), t.Output()
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p.args = append([]string{"up", "--data", data, "--api-addr", p.api, "--gateway-addr", p.gateway}, args...)
+	t.Cleanup(func() { _ = os.RemoveAll(data) })
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 		if err := p.cmd.Wait(); err != nil {
 			t.Errorf("myelin up: %v", err)
 		}
-		_ = os.RemoveAll(data)
 	})
+	p.up()
+	return p
+}
+
+// up starts the first process of the control plane, or one after another.
+func (p *plane) up() {
+	p.Helper()
+	p.cmd = exec.Command(bin(p, "myelin"), p.args...)
+	p.cmd.Stdout, p.cmd.Stderr = p.Output(), p.Output()
+	if err := p.cmd.Start(); err != nil {
+		p.Fatal(err)
+	}
 	p.until("the gateway", func() bool {
 		resp, err := http.Get("http://" + p.gateway + "/healthz")
 		if err == nil {
@@ -52,7 +62,25 @@ func newPlane(t *testing.T) *plane {
 		}
 		return err == nil
 	})
-	return p
+}
+
+// kill kills the control plane and leaves all else.
+func (p *plane) kill() {
+	p.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		p.Fatal(err)
+	}
+	_ = p.cmd.Wait()
+}
+
+// says is what the command line answers.
+func (p *plane) says(args ...string) string {
+	p.Helper()
+	out, err := exec.Command(bin(p, "myelin"), append(args, "--api", p.api)...).CombinedOutput()
+	if err != nil {
+		p.Fatalf("myelin %q: %v\n%s", args, err, out)
+	}
+	return string(out)
 }
 
 // freeAddress is one that was free a moment ago, outside the range from which

@@ -37,6 +37,7 @@ mount -t proc proc /proc
 mkdir -p /run/containerd /run/docker
 mount -t tmpfs run /run/containerd
 mount -t tmpfs run /run/docker
+if [ -n "$1" ]; then mount -t tmpfs -o size="$1" data data; fi
 ip link set lo up
 sleep infinity &
 touch space.ready
@@ -60,7 +61,7 @@ func configureDocker(s *Server, o options) error {
 	s.Addr = "unix://" + socket
 	s.Advertised = s.Addr
 	s.program.side = func() *exec.Cmd {
-		cmd := exec.Command("/bin/bash", "-c", space)
+		cmd := exec.Command("/bin/bash", "-c", space, "space", o.room)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
 		return cmd
 	}
@@ -100,7 +101,7 @@ func (s *Server) enter(parts int) error {
 		return fmt.Errorf("find the space of %s: %w", s.name, err)
 	}
 	defer unix.Close(fd)
-	if parts&unix.CLONE_NEWNS != 0 {
+	if parts&unix.CLONE_NEWNS != 0 { // which is not for threads that share a working directory
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
 			return err
 		}
@@ -111,25 +112,52 @@ func (s *Server) enter(parts int) error {
 	return nil
 }
 
-// within does something on a thread that is in the engine's network. What it
+// within does something on a thread that is in parts of the engine's space. What it
 // opens stays there.
-func (s *Server) within(do func() error) error {
+func (s *Server) within(parts int, do func() error) error {
 	s.mu.Lock()
 	ok := s.side != nil && !s.side.gone()
 	s.mu.Unlock()
 	if !ok {
-		return fmt.Errorf("%s has no network", s.name)
+		return fmt.Errorf("%s has no space of its own", s.name)
 	}
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // the thread ends with the goroutine
-		err := s.enter(unix.CLONE_NEWNET)
+		err := s.enter(parts)
 		if err == nil {
 			err = do()
 		}
 		done <- err
 	}()
 	return <-done
+}
+
+// hog is what fills the disk of a Docker.
+func (s *Server) hog() string { return s.path("data/hog") }
+
+// Fill leaves no room on the disk of a Docker that has one of its own: see Room.
+func (s *Server) Fill() error {
+	return s.within(unix.CLONE_NEWNS, func() error {
+		f, err := os.Create(s.hog())
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		for piece := make([]byte, 1<<20); len(piece) > 0; {
+			if _, err := f.Write(piece); errors.Is(err, unix.ENOSPC) {
+				piece = piece[:len(piece)/2]
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Clear makes room again.
+func (s *Server) Clear() error {
+	return s.within(unix.CLONE_NEWNS, func() error { return os.Remove(s.hog()) })
 }
 
 // Dial connects to an IP address and port in a Docker's network: what containers publish,
@@ -139,7 +167,7 @@ func (s *Server) Dial(ctx context.Context, _, address string) (conn net.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	err = s.within(func() (err error) {
+	err = s.within(unix.CLONE_NEWNET, func() (err error) {
 		conn, err = (&net.Dialer{Timeout: stopLimit}).DialContext(ctx, "tcp", at.String())
 		return err
 	})
@@ -151,7 +179,7 @@ func (s *Server) Dial(ctx context.Context, _, address string) (conn net.Conn, er
 func (s *Server) Reach(t T, address string) {
 	t.Helper()
 	var l net.Listener
-	err := s.within(func() (err error) { l, err = net.Listen("tcp", address); return err })
+	err := s.within(unix.CLONE_NEWNET, func() (err error) { l, err = net.Listen("tcp", address); return err })
 	if err != nil {
 		t.Fatalf("let %s reach %s: %v", s.name, address, err)
 	}

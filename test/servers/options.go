@@ -19,6 +19,7 @@ type options struct {
 	tokens         *tokens
 	jvm            []string
 	synced         bool
+	room           string
 	advertise      func(addr string) string
 }
 
@@ -95,6 +96,9 @@ func Advertise(choose func(addr string) string) Option {
 func JVM(flags ...string) Option {
 	return func(o *options) { o.jvm = append(slices.Clone(o.jvm), flags...) }
 }
+
+// Room gives a Docker a disk of its own, of a size such as "256m", which Fill fills.
+func Room(size string) Option { return func(o *options) { o.room = size } }
 
 // Synced has PostgreSQL wait for the disk before it confirms, as it does where
 // it is installed.

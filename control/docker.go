@@ -1,0 +1,35 @@
+package control
+
+import (
+	"context"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/platform/docker"
+	"github.com/myelin-run/myelin/platform/local"
+)
+
+// Docker has functions run as containers; see package platform/docker.
+type Docker struct {
+	Host    string // default docker.DefaultHost
+	Network string // default: one for each project
+	// Image makes the image of an artefact.
+	Image func(ctx context.Context, a build.Artefact) (img v1.Image, release func(), err error)
+}
+
+// platform is what functions run on.
+func (c *Control) platform(o local.Options) (*local.Platform, error) {
+	if c.o.Docker == nil {
+		return local.New(o), nil
+	}
+	p, err := docker.New(docker.Options{Local: o, Host: c.o.Docker.Host, Network: c.o.Docker.Network, Door: c.door(), Image: c.o.Docker.Image})
+	if err != nil {
+		return nil, err
+	}
+	return p.Platform, nil
+}
+
+// door is the directory in which the gateway has a socket for containers.
+func (c *Control) door() string { return filepath.Join(c.o.DataDir, "door") }
