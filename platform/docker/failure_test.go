@@ -13,6 +13,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/myelin-run/myelin/function"
 	"github.com/myelin-run/myelin/platform"
 	"github.com/myelin-run/myelin/platform/platformtest"
 	"github.com/myelin-run/myelin/quantity"
@@ -305,5 +306,18 @@ func TestDiskIsFull(t *testing.T) {
 	w.Await("f", "one replica", func(o platform.Observed) bool { return len(o.Replicas) == 1 })
 	if a := w.ask(); a.Version != "2" {
 		t.Errorf("version %s answers", a.Version)
+	}
+}
+
+// TestDeaf: a program that serves somewhere else than at the socket that it was
+// offered does not get ready, and the error says why.
+func TestDeaf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, shared.Docker(t))
+	d := w.Deployment("f", "1")
+	d.Config.Spec.Env = append(d.Config.Spec.Env, function.EnvVar{Name: "MODE", Value: "deaf"})
+	d.Config.Spec.ReadinessTimeoutSeconds = 3
+	if err := w.Platform.Apply(t.Context(), d); err == nil || !strings.Contains(err.Error(), "did not fetch its listening socket") {
+		t.Errorf("got %v", err)
 	}
 }

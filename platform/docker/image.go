@@ -221,11 +221,13 @@ func addLayer(t *tar.Writer, name string, l v1.Layer) error {
 	return err
 }
 
-// kept is how many images of a deployment that do not run stay, for who goes back.
+// kept is how many images of a deployment stay that no container has, for who goes
+// back.
 const kept = 3
 
 // tidyImages removes the images of a deployment but for those that are used, that
-// which is said, and the newest. Of a deployment that is no more, all go.
+// which is said, and a few. Which ones nobody can tell: all are of one time. Of a
+// deployment that is no more, all go.
 func (e *engine) tidyImages(ctx context.Context, name, tag string) {
 	all, err := e.client.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", e.repository(name))})
 	if err != nil {

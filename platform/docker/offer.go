@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -17,8 +18,9 @@ const socketsFile = "sockets.sock"
 
 // offer waits for a container to fetch its listening socket, once.
 type offer struct {
-	end  context.CancelFunc
-	done chan struct{}
+	end   context.CancelFunc
+	done  chan struct{}
+	taken atomic.Bool
 }
 
 // offer offers a copy of the socket fd at path, to the deployment's user only.
@@ -38,11 +40,11 @@ func (l launcher) offer(path, name string, fd int) (*offer, error) {
 		return nil, errors.Join(fmt.Errorf("offer socket: %w", err), at.Close())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	o := &offer{cancel, make(chan struct{})}
+	o := &offer{end: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
 		defer handoff.Close(sockets)
-		_ = handoff.Give(ctx, at, sockets, l.home.UID) // if not, the container does not get ready
+		o.taken.Store(handoff.Give(ctx, at, sockets, l.home.UID) == nil) // if not, the container does not get ready
 	}()
 	return o, nil
 }

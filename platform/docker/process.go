@@ -49,6 +49,9 @@ func (p *replica) ID() process.Identity { return p.ident }
 // Self implements [supervise.Process]: the program is the first of its container.
 func (p *replica) Self() int { return 1 }
 
+// Deaf reports that the container has not fetched its listening socket.
+func (p *replica) Deaf() bool { return p.offer != nil && !p.offer.taken.Load() }
+
 // Wait implements [supervise.Process]. An engine that is away is waited for:
 // containers live on without it.
 func (p *replica) Wait() (process.Exit, error) {

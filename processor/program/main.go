@@ -69,6 +69,7 @@ func serve(o Options, cfg processor.Config, l launch, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	sockets, err := handoff.Inherited(os.Getenv)
+	_ = os.Unsetenv(handoff.Variable) // the function needs no such thing
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitConfig

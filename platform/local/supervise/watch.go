@@ -39,7 +39,7 @@ func (r *replica) watch(life context.Context, p *running) (reason string, over b
 	for {
 		select {
 		case <-look.C:
-			if isReady(r.place.Dir, p.Self()) {
+			if isReady(r.place.Dir, p.Self()) && !deaf(p.Process) {
 				look.Reset(time.Minute)
 				limit.Stop()
 				r.becameReady()
@@ -47,15 +47,25 @@ func (r *replica) watch(life context.Context, p *running) (reason string, over b
 		case e := <-exits:
 			return r.explain(e), false
 		case <-limit.C:
+			why := ""
+			if deaf(p.Process) && isReady(r.place.Dir, p.Self()) {
+				why = ": it did not fetch its listening socket, as programs do that were built before there was this platform: build the function anew"
+			}
 			p.Kill()
 			<-exits
-			return fmt.Sprintf("not ready within %v", r.version.Ready), false
+			return fmt.Sprintf("not ready within %v%s", r.version.Ready, why), false
 		case <-r.stop:
 			return "", r.drain(life, p, exits)
 		case <-life.Done():
 			return "", true
 		}
 	}
+}
+
+// deaf reports that a process was offered a socket that it has not fetched.
+func deaf(p Process) bool {
+	d, ok := p.(interface{ Deaf() bool })
+	return ok && d.Deaf()
 }
 
 func (r *replica) becameReady() {
