@@ -152,6 +152,17 @@ func (e *engine) haveNetwork(ctx context.Context, name string) error {
 	return e.problem("make network "+name, err)
 }
 
+// Stopped implements [local.Engine]. An engine has room for some thirty networks.
+func (e *engine) Stopped(ctx context.Context) {
+	all, err := e.client.NetworkList(ctx, client.NetworkListOptions{Filters: e.ours("")})
+	if err != nil {
+		return
+	}
+	for _, n := range all.Items {
+		_, _ = e.client.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{}) // if it is used, it stays
+	}
+}
+
 // config says what runs in a container.
 func (s spec) config(p process.Spec, labels map[string]string, sockets bool) *container.Config {
 	env := []string{"HOME=" + runDir, "LANG=C.UTF-8", "TMPDIR=/tmp"}

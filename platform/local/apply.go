@@ -179,5 +179,8 @@ func (p *Platform) Stop(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
+	if p.o.Engine != nil {
+		p.o.Engine.Stopped(ctx)
+	}
 	return errors.Join(errs...)
 }

@@ -32,6 +32,8 @@ type Engine interface {
 	Launcher(name string, home Home) supervise.Launcher
 	// Removed clears away what the engine has of a deployment that is no more.
 	Removed(ctx context.Context, name string) error
+	// Stopped is called when all replicas were stopped.
+	Stopped(ctx context.Context)
 	// Trouble says what keeps the engine from its work, "" if nothing does.
 	Trouble() string
 }

@@ -55,13 +55,15 @@ func (p *plane) up() {
 	if err := p.cmd.Start(); err != nil {
 		p.Fatal(err)
 	}
-	p.until("the gateway", func() bool {
-		resp, err := http.Get("http://" + p.gateway + "/healthz")
-		if err == nil {
-			resp.Body.Close()
-		}
-		return err == nil
-	})
+	for _, url := range []string{"http://" + p.gateway + "/healthz", "http://" + p.api + "/"} { // a gateway may be a former one's
+		p.until(url, func() bool {
+			resp, err := http.Get(url)
+			if err == nil {
+				resp.Body.Close()
+			}
+			return err == nil
+		})
+	}
 }
 
 // kill kills the control plane and leaves all else.
