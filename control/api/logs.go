@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -74,6 +75,11 @@ func (s *server) invoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if version := r.Header.Get(versionHeader); version != "" {
+		if f.Status, err = s.versionStatus(r, version); err != nil {
+			return err
+		}
+	}
 	if f.Status.Address == "" || len(f.Status.Replicas) == 0 && f.Status.State != function.Asleep {
 		return problem.New(http.StatusBadGateway, strings.TrimSuffix(fmt.Sprintf("function %q has nothing that answers, it is %s: %s", f.Metadata.Name, f.Status.State, f.Status.Message), ": "))
 	}
@@ -82,6 +88,7 @@ func (s *server) invoke(w http.ResponseWriter, r *http.Request) error {
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL = &url.URL{Scheme: "http", Host: f.Status.Address, Path: "/" + r.PathValue("path"), RawQuery: invokeQuery(r)}
 			p.Out.Host = f.Status.Address
+			p.Out.Header.Del(versionHeader)
 			p.SetXForwarded()
 		},
 		ModifyResponse: func(answer *http.Response) error {
@@ -99,6 +106,30 @@ func (s *server) invoke(w http.ResponseWriter, r *http.Request) error {
 	}
 	proxy.ServeHTTP(w, r)
 	return nil
+}
+
+// versionHeader of an invocation names what shall run it: a version, $latest, or
+// an alias, which deals.
+const versionHeader = "X-Myelin-Version"
+
+// versionStatus is how the version is that is to run a request.
+func (s *server) versionStatus(r *http.Request, version string) (out function.Status, err error) {
+	d, err := s.redriver(r.Context(), name(r), ":"+version, rand.Text())
+	if err != nil {
+		return out, err
+	}
+	if d.Version == 0 {
+		f, err := s.find(r)
+		return f.Status, err
+	}
+	v, err := s.o.Catalog.Version(r.Context(), d)
+	if err != nil {
+		return out, noVersion(d, err)
+	}
+	if v.Status.Address == "" {
+		return out, problem.New(http.StatusBadGateway, fmt.Sprintf("version %d of %q does not run%s", d.Version, d.Name.Name, hintOf(d)))
+	}
+	return v.Status.Status, nil
 }
 
 // invokeQuery is the query without what was for this API.
