@@ -96,6 +96,11 @@ func (s *server) figuresOf(r *http.Request, n catalog.Name, points []history.Poi
 	if points == nil {
 		points = []history.Point{}
 	}
+	if r.URL.Query().Get("times") != "true" {
+		for i := range points { // a copy of what is remembered
+			points[i].Times = nil
+		}
+	}
 	f := Figures{Name: n.Name, Namespace: n.Namespace, Points: points}
 	if r.URL.Query().Get("sources") == "true" {
 		f.Sources = s.o.History.Sources(n)

@@ -23,7 +23,7 @@ func (p *past) Of(n catalog.Name, since time.Time, most int) []history.Point {
 	if n.Name != "hello" {
 		return nil
 	}
-	return []history.Point{{At: time.Unix(100, 0).UTC(), Seconds: 2, Events: 10, Errors: 1, P99: 0.25}}
+	return []history.Point{{At: time.Unix(100, 0).UTC(), Seconds: 2, Events: 10, Errors: 1, P99: 0.25, Times: []history.Took{{UpTo: 0.5, Events: 2}, {Events: 1}}}}
 }
 
 func (p *past) All(ns string, since time.Time, most int) map[catalog.Name][]history.Point {
@@ -55,10 +55,13 @@ func TestFigures(t *testing.T) {
 	if want := fmt.Sprint(catalog.Name{Namespace: "default", Name: "hello"}, 1767225600, 7); p.asked != want {
 		t.Errorf("asked for %q, want %q", p.asked, want)
 	}
-	if code, text := w.ask("GET", "/api/v1/functions/hello/figures", ""); code != 200 || !strings.Contains(text, `"p99":0.25`) || strings.Contains(text, "sources") {
+	if code, text := w.ask("GET", "/api/v1/functions/hello/figures", ""); code != 200 || !strings.Contains(text, `"p99":0.25`) || strings.Contains(text, "sources") || strings.Contains(text, "times") {
 		t.Errorf("%d %s", code, text)
 	}
 	if code, text := w.ask("GET", "/api/v1/figures?namespace=*&sources=true", ""); code != 200 || strings.Count(text, `"sources":[{"errors":0.5,"rate":5,"trigger":"in","version":"2"}]`) != 2 {
+		t.Errorf("%d %s", code, text)
+	}
+	if code, text := w.ask("GET", "/api/v1/functions/hello/figures?times=true", ""); code != 200 || !strings.Contains(text, `"times":[{"events":2,"upTo":0.5},{"events":1}]`) {
 		t.Errorf("%d %s", code, text)
 	}
 	for path, want := range map[string]int{

@@ -44,6 +44,8 @@ const (
 	atOnce = 25
 	// fewest and most points are kept of a function, budget of all together.
 	fewest, most, budget = 60, 450, 100_000
+	// mostTimes bounds the buckets that are kept of a point.
+	mostTimes = 24
 )
 
 // Point is what a function did in a span of time, all its versions and
@@ -77,6 +79,17 @@ type Point struct {
 	Restarts float64 `json:"restarts,omitempty"`
 	// Processors that answered.
 	Processors int `json:"processors,omitempty"`
+	// With times=true: how many events, of those that were measured, ran how long, the shortest first.
+	Times []Took `json:"times,omitempty"`
+}
+
+// Took counts events that ran longer than those before it, and no longer than
+// upTo.
+type Took struct {
+	// In seconds; without it, longer than all that is told apart.
+	UpTo float32 `json:"upTo,omitempty"`
+	// How many.
+	Events float32 `json:"events"`
 }
 
 // Source is what came to a version of a function by one trigger, in the span of

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +129,9 @@ func TestCountsWhatWasDone(t *testing.T) {
 		if len(p) != 1 || p[0].Events != 100 || p[0].Errors != 10 || p[0].Refused != 0 || math.Abs(p[0].Seconds-2) > 0.6 {
 			t.Fatalf("got %+v", p)
 		}
+		if want := []Took{{UpTo: 0.01, Events: 90}, {UpTo: 0.1, Events: 10}}; !slices.Equal(p[0].Times, want) {
+			t.Errorf("got times %v", p[0].Times)
+		}
 		if from := h.Sources(hello); len(from) != 1 || from[0].Trigger != "http" || from[0].Version != "" || from[0].Rate < 35 || from[0].Rate > 70 || math.Abs(from[0].Errors*10-from[0].Rate) > 0.1 {
 			t.Errorf("by triggers %+v", from)
 		}
@@ -238,6 +242,11 @@ func TestForgedMetricsAreNumbers(t *testing.T) {
 		s := &series{}
 		for _, next := range []map[string]counted{{"a": c}, {"a": c, "b": c}, {}} {
 			s.add(next, time.Now(), time.Time{})
+		}
+		for _, p := range s.points {
+			if len(p.Times) > mostTimes {
+				t.Errorf("%d buckets of a point are kept", len(p.Times))
+			}
 		}
 		if _, err := json.Marshal([]any{s.points, s.sources}); err != nil {
 			t.Errorf("%.80q: %v", text, err)

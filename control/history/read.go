@@ -216,7 +216,28 @@ func (b buckets) plus(o buckets) buckets {
 func (c counted) tell(p *Point) {
 	p.Events, p.Errors, p.Refused, p.Restarts = c.ok+c.failed, c.failed, c.refused, c.restarts
 	p.Workers, p.Busy, p.Waiting, p.Lag = c.workers, c.busy, c.waiting, c.lag
+	p.Times = c.ran.times()
 	p.P50, p.P99, p.Wait = c.ran.within(0.5), c.ran.within(0.99), c.waited.within(0.99)
+}
+
+// times are the buckets that are not empty, the first so many.
+func (b buckets) times() []Took {
+	var out []Took
+	for _, bound := range slices.Sorted(maps.Keys(b)) {
+		n := b[bound]
+		if n <= 0 {
+			continue
+		}
+		if len(out) == mostTimes {
+			break
+		}
+		one := Took{UpTo: float32(bound), Events: float32(n)}
+		if math.IsInf(float64(one.UpTo), 1) {
+			one.UpTo = 0
+		}
+		out = append(out, one)
+	}
+	return out
 }
 
 // within is the time within which a part of what was counted was done; 0 if

@@ -79,6 +79,13 @@ try {
     }
   });
 
+  await step('its binding', async () => {
+    await page.evaluate(() => (location.hash = '/functions/default/bill/processors'));
+    await until('how it is', async () => /seen\s+kv embedded/.test(await page.locator('[data-bindings]').innerText()) || (await page.locator('main').innerText()));
+    await accessible(page, 'bindings');
+    await page.goBack();
+  });
+
   await step('deleted', async () => {
     await row(page, 'shop').getByRole('link').first().click();
     await page.getByRole('button', { name: 'Delete' }).click();

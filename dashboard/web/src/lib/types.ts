@@ -26,7 +26,7 @@ export interface Status {
   address?: string;
   url?: string;
   replicas?: Replica[];
-  scaling?: { replicas: number; kept?: string; moves?: { at: string; from: number; to: number; why: string }[] };
+  scaling?: { replicas: number; start?: { at: string; way: string; total: number; phases?: Record<string, number> }; kept?: string; moves?: { at: string; from: number; to: number; why: string }[] };
   observedRevision?: number;
   changed?: string;
   logs?: string[];
@@ -53,6 +53,7 @@ export interface Point {
   lag?: number;
   restarts?: number;
   processors?: number;
+  times?: { upTo?: number; events: number }[];
 }
 
 export interface Figures {
