@@ -230,4 +230,7 @@ func (m *machine) browse(script string, do func(what string)) {
 	if err := c.Wait(); err != nil {
 		m.Errorf("%s: %v", script, err)
 	}
+	if dir := os.Getenv("DASHBOARD_PICTURES"); dir != "" {
+		shrink(m.T, dir)
+	}
 }

@@ -210,7 +210,7 @@ try {
         await p.evaluate((h) => (location.hash = h), hash);
         if (hash === '/new') await p.locator('[data-template]').first().waitFor();
         else await p.locator('[data-editor=config] .cm-line').first().waitFor();
-        const name = hash.slice(1).replaceAll('/', '-') + '-' + look;
+        const name = (hash.endsWith('/edit') ? 'edit' : hash.slice(1).replace('/', '-')) + '-' + look;
         await fits(p, name);
         await accessible(p, name);
         await picture(p, name);
