@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/myelin-run/myelin/control/api/client"
 	"github.com/myelin-run/myelin/test/servers"
 )
 
@@ -51,9 +53,11 @@ func TestLettersAndDealer(t *testing.T) {
 	m.deploy("orders.py", fmt.Sprintf(orders, r.Addr), false)
 	m.deploy("repairs.py", repairs, false)
 	m.deploy("visits.py", fmt.Sprintf(visits, 2, r.Addr), false)
-	err := c.RPush(t.Context(), "jobs", `{"bad": "<script>window.hacked=1</script> \u202e"}`, "bad one", "bad \xff\xfe bytes", "bad two", "bad "+strings.Repeat("x", 2<<20)).Err()
-	if err != nil {
-		t.Fatal(err)
+	for i, job := range []string{`{"bad": "<script>window.hacked=1</script> \u202e"}`, "bad one", "bad \xff\xfe bytes", "bad two", "bad " + strings.Repeat("x", 2<<20)} {
+		if err := c.RPush(t.Context(), "jobs", job).Err(); err != nil {
+			t.Fatal(err)
+		}
+		m.letters("orders", i+1) // one at a time: those of one moment have no order
 	}
 	m.browse("ops.mjs", func(what string) {
 		switch what {
@@ -63,4 +67,19 @@ func TestLettersAndDealer(t *testing.T) {
 			t.Errorf("the browser's script wants %q", what)
 		}
 	})
+}
+
+// letters waits until a function has n dead letters.
+func (m *machine) letters(function string, n int) {
+	m.Helper()
+	api := client.New("http://"+m.api, "", nil)
+	var last error
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		list, err := api.Letters(m.Context(), function, "", 0)
+		if err == nil && len(list.Items) == n {
+			return
+		}
+		last = fmt.Errorf("%d letters, error %v", len(list.Items), err)
+	}
+	m.Fatalf("waited for %d letters of %s: %v", n, function, last)
 }
