@@ -69,9 +69,33 @@ func onScratch(layers *image.Layers) func(context.Context, build.Artefact) (v1.I
 	}
 }
 
+// ranges of ports are each directory's own: tests run beside each other, and what one
+// frees another would take.
+var ranges struct {
+	sync.Mutex
+	of map[string]int
+}
+
+func firstPort(dir string) int {
+	ranges.Lock()
+	defer ranges.Unlock()
+	if ranges.of == nil {
+		ranges.of = map[string]int{}
+	}
+	n, ok := ranges.of[dir]
+	if !ok {
+		n = len(ranges.of)
+		ranges.of[dir] = n
+	}
+	return 32000 + n%portRanges*portsEach
+}
+
+const portRanges, portsEach = 38, 20 // below those that the kernel chooses from, above those of package port
+
 func options(t *testing.T, host, dir string) Options {
+	first := firstPort(dir)
 	return Options{
-		Local: local.Options{DataDir: dir, Log: slog.New(slog.NewTextHandler(testLog{t}, nil))},
+		Local: local.Options{DataDir: dir, FirstPort: first, LastPort: first + portsEach - 1, Log: slog.New(slog.NewTextHandler(testLog{t}, nil))},
 		Host:  host, Image: onScratch(image.NewLayers(filepath.Join(dir, "kept"))),
 	}
 }

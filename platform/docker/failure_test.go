@@ -168,17 +168,16 @@ func TestWhatIsTakenAway(t *testing.T) {
 	if is := w.ask(); is.Life == was.Life {
 		t.Error("the killed process answers")
 	}
-	if err := w.engine().remove(ctx, w.container().ID); err != nil {
-		t.Fatal(err)
-	}
+	removed, id := make(chan error, 1), w.container().ID
+	go func() { removed <- w.engine().remove(ctx, id) }() // it is seen while that is under way
 	told := false
 	w.Await("f", "a restart of what was removed", func(o platform.Observed) bool {
 		m := o.Replicas[0].Message // a container is killed, and then removed
 		told = told || strings.Contains(m, "its container was removed") || strings.Contains(m, "killed by signal 9")
 		return o.Replicas[0].Restarts >= 2 && o.Replicas[0].State == "ready"
 	})
-	if !told {
-		t.Error("the status did not say what became of the container")
+	if err := <-removed; err != nil || !told {
+		t.Errorf("the status said what became of the container: %t, %v", told, err)
 	}
 	w.ask()
 }
