@@ -15,6 +15,9 @@ import (
 type Source struct {
 	Config function.Config // complete: function.yaml, inline block, command line merged; runtime known
 	Dir    string          // staged copy of the sources; the builder may write to it
+	// Architecture is what it shall run on, "amd64" or "arm64"; "" for this machine's.
+	// Another than this machine's is given to a [Crosser] only.
+	Architecture string
 }
 
 // Artefact is a built function in the local store: a directory that a platform
@@ -41,6 +44,12 @@ type Builder interface {
 	// Inputs names everything beside source and configuration that decides
 	// the outcome (toolchain version, flags), for the digest. It is cheap.
 	Inputs(ctx context.Context, src Source) ([]string, error)
+}
+
+// Crosser is implemented by builders that build for machines of another
+// architecture than this one's.
+type Crosser interface {
+	Crosses(architecture string) bool
 }
 
 // Collector is implemented by builders that keep things between builds.

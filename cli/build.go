@@ -28,6 +28,8 @@ type built struct {
 	Cached  bool     `json:"cached"`
 	// Image is the digest of the image that was made, if one was.
 	Image string `json:"image,omitempty"`
+
+	tag string
 }
 
 func (a *app) buildCommand() *cobra.Command {
@@ -42,12 +44,14 @@ func (a *app) buildCommand() *cobra.Command {
 			"An image needs no container engine: it is the base with layers of the function on it.",
 		Example: "  myelin build hello.py\n  myelin build ./hello -o out      # a Go function: out/hello serves by itself\n" +
 			"  myelin build ./hello -o tar:hello.tar && docker load -i hello.tar\n" +
+			"  myelin build ./hello --architecture amd64,arm64 -o image:registry.example.com/hello:1\n" +
 			"  myelin build hello.py --base oci:python -o image:registry.example.com/hello:1",
 	}
 	f := spec.AddBuild(c.Flags())
 	f.AddForeign()
 	c.Flags().StringVarP(&out.place, "output", "o", "", "`place` of the result: a directory for the artefact; oci:DIR, tar:FILE or image:NAME for an image of it")
 	c.Flags().StringVar(&out.base, "base", "", "`image` that the function's stands on: a name in a registry, oci:DIR or tar:FILE (default scratch, for Go and C)")
+	c.Flags().StringSliceVar(&out.architectures, "architecture", nil, "`kinds` of machines that an image of a Go function is for: amd64, arm64 (default this machine's)")
 	c.Flags().StringVar(&out.sbom, "sbom", "", "`file` for a list of what is in the image (CycloneDX), which is attached to the image, too")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	_ = c.RegisterFlagCompletionFunc("runtime", completeRuntimes(a)) // the flag is there
@@ -63,7 +67,10 @@ func (a *app) buildCommand() *cobra.Command {
 }
 
 // output is where the result of a build goes, and what it stands on.
-type output struct{ place, base, sbom string }
+type output struct {
+	place, base, sbom string
+	architectures     []string
+}
 
 func (o output) isImage() bool { return image.IsPlace(o.place) }
 
@@ -72,6 +79,9 @@ func (a *app) build(r pipeline.Request, o output, asJSON bool) error {
 		if given != "" && !o.isImage() {
 			return usage("%s is of images: say -o oci:DIR, -o tar:FILE or -o image:NAME with it", flag)
 		}
+	}
+	if len(o.architectures) > 0 {
+		return a.buildFor(r, o, asJSON)
 	}
 	out := o.place
 	if out != "" && !o.isImage() && exists(out) && !emptyDir(out) {

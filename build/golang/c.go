@@ -213,7 +213,7 @@ const tempDir = ".tmp"
 
 // environment has no secrets: a C function may include what it is built with.
 func (c *CBuilder) environment(cc, work string) []string {
-	env := tool.Passed(c.b.environment(), "HOME", "GO*", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+	env := tool.Passed(c.b.environment(architectureOf(build.Source{})), "HOME", "GO*", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 	return append(env, "TMPDIR="+filepath.Join(work, tempDir), "CGO_ENABLED=1", "CC="+cc, "CGO_CFLAGS=", "CGO_CPPFLAGS=", "CGO_LDFLAGS=",
 		"CGO_CFLAGS_ALLOW=.*", "CGO_LDFLAGS_ALLOW=.*", "GOFLAGS=", "LC_ALL=C")
 }

@@ -47,12 +47,12 @@ func New(o Options) *Builder {
 }
 
 // Inputs implements [build.Builder].
-func (b *Builder) Inputs(ctx context.Context, _ build.Source) ([]string, error) {
+func (b *Builder) Inputs(ctx context.Context, src build.Source) ([]string, error) {
 	gotool, err := goTool()
 	if err != nil {
 		return nil, err
 	}
-	out, err := tool.Run(ctx, tool.Command{Path: gotool, Args: []string{"env", "GOVERSION"}, Env: b.environment()})
+	out, err := tool.Run(ctx, tool.Command{Path: gotool, Args: []string{"env", "GOVERSION"}, Env: b.environment(architectureOf(src))})
 	if err != nil {
 		return nil, fmt.Errorf("ask go for its version: %w", err)
 	}
@@ -60,7 +60,7 @@ func (b *Builder) Inputs(ctx context.Context, _ build.Source) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	return []string{"golang", strings.TrimSpace(out.Stdout), goruntime.GOARCH, sdk, fmt.Sprint(b.o.Debug)}, nil
+	return []string{"golang", strings.TrimSpace(out.Stdout), architectureOf(src), sdk, fmt.Sprint(b.o.Debug)}, nil
 }
 
 // Build implements [build.Builder]. The program is named after the function.
@@ -92,7 +92,7 @@ func (b *Builder) Build(ctx context.Context, src build.Source, out string, log i
 	if !b.o.Debug {
 		args = append(args, "-ldflags="+strings.TrimSpace("-s -w "+linkerFlags(flags)))
 	}
-	_, err = tool.Run(ctx, tool.Command{Path: gotool, Args: append(args, "."), Dir: src.Dir, Env: b.environment()})
+	_, err = tool.Run(ctx, tool.Command{Path: gotool, Args: append(args, "."), Dir: src.Dir, Env: b.environment(architectureOf(src))})
 	if err != nil {
 		return build.Result{}, compileError(err, src.Dir, work)
 	}
@@ -123,10 +123,23 @@ func (b *Builder) layOut(src build.Source, user *userPackage, work string) error
 	return writeOverlay(src.Dir, user, main, work)
 }
 
-// environment is the user's, for a static program of this machine.
-func (b *Builder) environment() []string {
+// architectureOf is what a function is built for.
+func architectureOf(src build.Source) string {
+	if src.Architecture != "" {
+		return src.Architecture
+	}
+	return goruntime.GOARCH
+}
+
+// Crosses implements [build.Crosser].
+func (b *Builder) Crosses(architecture string) bool {
+	return architecture == "amd64" || architecture == "arm64"
+}
+
+// environment is the user's, for a static program.
+func (b *Builder) environment(architecture string) []string {
 	env := append(os.Environ(), "CGO_ENABLED=0", "GO111MODULE=on", "GOWORK=off",
-		"GOOS="+goruntime.GOOS, "GOARCH="+goruntime.GOARCH)
+		"GOOS="+goruntime.GOOS, "GOARCH="+architecture)
 	if os.Getenv("HOME") == "" { // a service of the system has none
 		cache := filepath.Join(b.o.Data, "cache")
 		env = append(env, "GOCACHE="+filepath.Join(cache, "go-build"), "GOPATH="+filepath.Join(cache, "go"))

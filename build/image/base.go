@@ -112,6 +112,9 @@ func fromLayout(dir, architecture string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if index, err = within(index); err != nil {
+		return nil, err
+	}
 	found, err := partial.FindImages(index, func(d v1.Descriptor) bool {
 		return d.MediaType.IsImage() && isRunnable(d) && (d.Platform == nil || d.Platform.Architecture == architecture)
 	})
@@ -125,6 +128,24 @@ func fromLayout(dir, architecture string) (v1.Image, error) {
 		return nil, errors.New("the layout has no image for " + architecture)
 	}
 	return nil, fmt.Errorf("the layout has %d images for %s", len(found), architecture)
+}
+
+// within is the index of a layout that has nothing else to run.
+func within(index v1.ImageIndex) (v1.ImageIndex, error) {
+	list, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	var inner []v1.Descriptor
+	for _, d := range list.Manifests {
+		if d.MediaType.IsIndex() || d.MediaType.IsImage() && isRunnable(d) {
+			inner = append(inner, d)
+		}
+	}
+	if len(inner) == 1 && inner[0].MediaType.IsIndex() {
+		return index.ImageIndex(inner[0].Digest)
+	}
+	return index, nil
 }
 
 // Architecture is this machine's.

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -80,19 +78,17 @@ func aside(path string, write func(tmp string) error) error {
 }
 
 func writeLayout(img v1.Image, dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return errors.New("it is there already")
-	}
-	return aside(filepath.Clean(dir), func(tmp string) error {
-		path, err := layout.Write(tmp, empty.Index)
-		if err != nil {
-			return err
-		}
+	return layoutOf(dir, func(path layout.Path, tmp string) error {
 		if err := linkLayers(img, tmp); err != nil {
 			return err
 		}
 		return path.AppendImage(img)
 	})
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func writeTarball(img v1.Image, file, tag string) error {

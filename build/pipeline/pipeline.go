@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -63,6 +64,8 @@ type Request struct {
 	Path string
 	// Overrides goes before what is configured beside the code.
 	Overrides function.Config
+	// Architecture is what the function shall run on; "" for this machine's.
+	Architecture string
 }
 
 // Build returns the artefact for r; cached tells that it was there already.
@@ -81,6 +84,10 @@ func (p *Pipeline) Build(ctx context.Context, r Request, log io.Writer) (a build
 	}
 	builder, err := p.builder(src.Config)
 	if err != nil {
+		return a, false, err
+	}
+	src.Architecture = r.Architecture
+	if err := crosses(builder, src); err != nil {
 		return a, false, err
 	}
 	inputs, err := builder.Inputs(ctx, src)
@@ -209,6 +216,18 @@ func (p *Pipeline) builder(cfg function.Config) (build.Builder, error) {
 			cfg.Spec.Runtime, document.DidYouMean(name, known), strings.Join(known, ", "))}
 	}
 	return b, nil
+}
+
+// crosses refuses what cannot be built for another machine.
+func crosses(b build.Builder, src build.Source) error {
+	if src.Architecture == "" || src.Architecture == runtime.GOARCH {
+		return nil
+	}
+	if c, ok := b.(build.Crosser); ok && c.Crosses(src.Architecture) {
+		return nil
+	}
+	return &build.Error{Msg: fmt.Sprintf("spec.runtime: functions in %s are built on %s for %s only: build this one on a machine of %s",
+		src.Config.Spec.Runtime, runtime.GOARCH, runtime.GOARCH, src.Architecture)}
 }
 
 // IsMistake tells whether err is the user's mistake rather than the machine's.
