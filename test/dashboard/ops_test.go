@@ -79,7 +79,9 @@ func (m *machine) letters(function string, n int) {
 		if err == nil && len(list.Items) == n {
 			return
 		}
-		last = fmt.Errorf("%d letters, error %v", len(list.Items), err)
+		if last = err; err == nil {
+			last = fmt.Errorf("there are %d", len(list.Items))
+		}
 	}
 	m.Fatalf("waited for %d letters of %s: %v", n, function, last)
 }
