@@ -89,14 +89,19 @@ export async function get<T>(path: string, query?: Ask['query'], signal?: AbortS
   return (await (await ask(path, { query, signal })).json()) as T;
 }
 
-/** pieces calls f with the text of a body as it comes. */
+const breath = 100; // between two pieces of a body, in ms
+
+/** pieces calls f with the text of a body as it comes. What comes close together
+ * is one piece: to be told of each of hundreds a second costs more than they do. */
 export async function pieces(r: Response, f: (text: string) => void): Promise<void> {
   if (!r.body) return;
-  const reader = r.body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = r.body.getReader();
+  const text = new TextDecoder();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    f(value);
+    f(text.decode(value, { stream: true }));
+    await new Promise((next) => setTimeout(next, breath));
   }
 }
 
