@@ -127,7 +127,15 @@ func Survive(t *testing.T, sys System, p Promise) {
 	began := time.Now()
 	sent := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() { w.send(); close(sent) })
+	quit := make(chan struct{})
+	wg.Go(func() { w.send(quit); close(sent) })
+	defer func() { // if the test fails meanwhile, before the system is taken away
+		close(quit)
+		select {
+		case <-sent:
+		case <-time.After(patience / 18):
+		}
+	}()
 	w.breakThings(sent)
 	wg.Wait()
 	r := w.balance(p)
@@ -168,13 +176,19 @@ func (w *world) copies() int {
 const mostOpen = 1000
 
 // send sends until as many events are confirmed as shall be: another one for each
-// that was given up, one in a tick while the source confirms nothing.
-func (w *world) send() {
+// that was given up, one in a tick while the source confirms nothing; or until quit
+// is closed.
+func (w *world) send(quit <-chan struct{}) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	var open atomic.Int64
 	var failing atomic.Bool
-	for range tick.C {
+	for {
+		select {
+		case <-quit:
+			return
+		case <-tick.C:
+		}
 		n := max(1, *rate/100)
 		if failing.Load() {
 			n = 1
