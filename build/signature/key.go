@@ -16,7 +16,7 @@ import (
 
 // NewKeys writes a new pair of keys, ECDSA on P-256: the private one to path.key,
 // which only its owner reads, and the public one to path.pub. Files that are
-// there are left alone.
+// there are left alone, and then neither is written.
 func NewKeys(path string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -33,7 +33,10 @@ func NewKeys(path string) error {
 	if err := writeNew(path+".key", "PRIVATE KEY", private, 0o600); err != nil {
 		return err
 	}
-	return writeNew(path+".pub", "PUBLIC KEY", public, 0o644)
+	if err := writeNew(path+".pub", "PUBLIC KEY", public, 0o644); err != nil {
+		return errors.Join(err, os.Remove(path+".key")) // one half is of no use, and in the way of the next attempt
+	}
+	return nil
 }
 
 func writeNew(path, kind string, der []byte, mode os.FileMode) error {

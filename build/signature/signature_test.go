@@ -50,6 +50,26 @@ func keyFile(t testing.TB, path, kind string, der []byte, err error) {
 
 var hello = Statement{Image, "registry.example.com/hello", "sha256:" + strings.Repeat("ab", 32)}
 
+// TestNewKeysLeavesNoHalf: where one file of a pair is there already, it stays as
+// it is, and the other is not made.
+func TestNewKeysLeavesNoHalf(t *testing.T) {
+	for kept, other := range map[string]string{".key": ".pub", ".pub": ".key"} {
+		path := filepath.Join(t.TempDir(), "release")
+		if err := os.WriteFile(path+kept, []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := NewKeys(path); !errors.Is(err, os.ErrExist) {
+			t.Errorf("%s is there: got %v", kept, err)
+		}
+		if text, err := os.ReadFile(path + kept); string(text) != "mine" {
+			t.Errorf("%s is %q now, %v", kept, text, err)
+		}
+		if _, err := os.Stat(path + other); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s was left: %v", other, err)
+		}
+	}
+}
+
 // TestCheck: what was signed is taken, and nothing that was changed since.
 func TestCheck(t *testing.T) {
 	_, stranger := pair(t, "stranger")

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 )
@@ -80,7 +81,7 @@ func five(t *testing.T, s *Server, got chan<- string) {
 		conn, err = net.Dial("tcp", s.Addr)
 	}
 	check(t, err)
-	c := paho.NewClient(paho.ClientConfig{Conn: conn, OnPublishReceived: []func(paho.PublishReceived) (bool, error){
+	c := paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(conn), OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 		func(m paho.PublishReceived) (bool, error) { got <- string(m.Packet.Payload); return true, nil },
 	}})
 	t.Cleanup(func() { conn.Close() })

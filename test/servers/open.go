@@ -31,6 +31,9 @@ func open(t T, k kind, opts []Option) *Server {
 }
 
 func finish(t T, s *Server) {
+	if err := s.vanished(); err != nil {
+		t.Logf("%v", err)
+	}
 	err := s.close()
 	s.tell(t, 0)
 	if err != nil {

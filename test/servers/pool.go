@@ -45,6 +45,9 @@ func (p *Pool) end() error {
 	var errs []error
 	for _, k := range p.kinds {
 		if k.server != nil {
+			if err := k.server.vanished(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
 			errs = append(errs, k.server.close())
 		}
 	}

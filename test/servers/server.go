@@ -182,6 +182,16 @@ func (s *Server) ask(ctx context.Context) error {
 	return s.program.ready(ctx)
 }
 
+// vanished says how a server ended that nobody ended, nil for all others.
+func (s *Server) vanished() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.main == nil || !s.main.gone() {
+		return nil
+	}
+	return fmt.Errorf("%s ended by itself: %w", s.name, s.main.err)
+}
+
 // close ends the server for good and gives its ports back.
 func (s *Server) close() error {
 	s.mu.Lock()

@@ -117,6 +117,24 @@ func TestDoesNotStart(t *testing.T) {
 	}
 }
 
+// A server that ends without having been told to is found out.
+func TestVanished(t *testing.T) {
+	s := Redis(t)
+	if err := s.vanished(); err != nil {
+		t.Errorf("one that runs: %v", err)
+	}
+	check(t, s.main.cmd.Process.Kill())
+	<-s.main.exited
+	if err := s.vanished(); err == nil || !strings.Contains(err.Error(), "ended by itself: signal: killed") {
+		t.Errorf("got %v", err)
+	}
+	check(t, s.Start())
+	check(t, s.Kill())
+	if err := s.vanished(); err != nil {
+		t.Errorf("one that was killed as it was asked: %v", err)
+	}
+}
+
 func TestMisuse(t *testing.T) {
 	s := Redis(t)
 	if err := s.Start(); err == nil {
