@@ -31,6 +31,7 @@ type Event struct {
 	Key         []byte // of the record, if its source has keys
 	Topic       string // topic, queue or subject; shared, never changed
 	Shards      int32  // number of shards of the source, 0 if it has none
+	Tries       int32  // how often it was run before and failed, as far as its trigger counts
 	Headers     Values // read in place; nil if there are none
 	Fields      Values // query arguments or record fields; nil if there are none
 

@@ -45,6 +45,9 @@ type Config struct {
 	// DrainTimeout is the time from the soft to the hard stop; default: the
 	// function's drainTimeout.
 	DrainTimeout quantity.Duration `json:"drainTimeout,omitempty"`
+	// Recall is how many of the last events are kept in memory to be run again, with
+	// nothing taken out: the dev loop's. 0: none.
+	Recall int `json:"recall,omitempty"`
 	// WriteReady asks for a ReadyFile in the working directory; set when the
 	// configuration came from a platform's processor.yaml.
 	WriteReady bool `json:"-"`

@@ -1,17 +1,19 @@
 package processor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/myelin-run/myelin/event"
 	"github.com/myelin-run/myelin/function"
+	"github.com/myelin-run/myelin/processor/tap"
 	"github.com/myelin-run/myelin/trigger"
 	"github.com/myelin-run/myelin/trigger/letter"
 	"github.com/myelin-run/myelin/trigger/letterbox"
@@ -64,30 +66,30 @@ func (p *Processor) redrive(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(done)
 }
 
+// mostAnswer is how much of an answer is told of an event that is run again.
+const mostAnswer = 64 << 10
+
 // again runs the event. It is not the caller's to call off: who has gone away
 // meanwhile sends the letter again.
 func (p *Processor) again(ctx context.Context, f *feed, l *letter.Letter) letter.Outcome {
 	ev := &event.Event{Source: &event.Source{Kind: l.Kind, Class: l.Class, Name: l.Trigger}, Topic: l.From.Topic,
-		Token: event.Token{Shard: l.From.Shard, Offset: l.From.Offset}}
+		Token: event.Token{Shard: l.From.Shard, Offset: l.From.Offset}, Tries: int32(min(max(l.Attempts, 0), math.MaxInt32))} //nolint:gosec // it is bounded
 	l.Event.To(ev)
 	var resp event.Response
+	began := time.Now()
 	err := p.handler(f, 0).Handle(ctx, ev, &resp)
+	out, _ := tap.Outcome(&resp, err)
+	out.Ms = float64(time.Since(began).Microseconds()) / 1000
 	if event.Abandoned(err) {
-		return letter.Outcome{Status: http.StatusRequestTimeout, Error: err.Error()}
+		return out
 	}
 	defer resp.Reset()
-	var failed *event.Error
-	switch {
-	case err == nil && resp.Status < http.StatusBadRequest:
-		return letter.Outcome{Status: max(resp.Status, http.StatusOK)}
-	case err == nil:
-		return letter.Outcome{Status: resp.Status, Error: fmt.Sprintf("answered with status %d: %.200s", resp.Status, resp.Body)}
-	case errors.As(err, &failed):
-		return letter.Outcome{Status: failed.Status, Error: failed.Message}
-	case errors.Is(err, event.ErrBusy), errors.Is(err, event.ErrStopping):
-		return letter.Outcome{Status: http.StatusServiceUnavailable, Error: err.Error()}
-	case errors.Is(err, event.ErrLater):
-		return letter.Outcome{Status: http.StatusAccepted}
+	if s := resp.Stream; s != nil { // of which the rest is not read
+		resp.Body, _ = io.ReadAll(io.LimitReader(s, mostAnswer))
+		_ = s.Close()
 	}
-	return letter.Outcome{Status: http.StatusInternalServerError, Error: err.Error()}
+	if err == nil {
+		out.Answer = &letter.Answer{Status: out.Status, ContentType: resp.ContentType, Body: bytes.Clone(resp.Body[:min(len(resp.Body), mostAnswer)])}
+	}
+	return out
 }

@@ -39,7 +39,7 @@ func TestRedrive(t *testing.T) {
 		return code, done, answer
 	}
 	for body, want := range map[string]letter.Outcome{"World": {Status: 200}, "fail": {Status: 500, Error: "no luck"}, "teapot": {Status: 418, Error: "answered with status 418: "}} {
-		if code, done, _ := again("default-http", body); code != 200 || done != want {
+		if code, done, _ := again("default-http", body); code != 200 || done.Status != want.Status || done.Error != want.Error {
 			t.Errorf("%s: %d %+v, want %+v", body, code, done, want)
 		}
 		ev := <-seen

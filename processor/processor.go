@@ -22,6 +22,7 @@ import (
 	"github.com/myelin-run/myelin/processor/calls"
 	"github.com/myelin-run/myelin/processor/handoff"
 	"github.com/myelin-run/myelin/processor/logs"
+	"github.com/myelin-run/myelin/processor/tap"
 	"github.com/myelin-run/myelin/processor/worker"
 	"github.com/myelin-run/myelin/runtime"
 	"github.com/myelin-run/myelin/trigger"
@@ -69,6 +70,7 @@ type Processor struct {
 	listeners   map[string]net.Listener // on the sockets that came from outside
 	box         *letterbox.Box
 	seen        *seen.Store // nil until a trigger deduplicates
+	tap         *tap.Hub
 	adminAddr   string
 	ownScratch  bool
 }
@@ -90,7 +92,7 @@ func New(cfg Config, parts Parts) (*Processor, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	p := &Processor{cfg: cfg, parts: parts, pools: map[string]*pool{}, started: time.Now(), start: newStartMeter()}
+	p := &Processor{cfg: cfg, parts: parts, pools: map[string]*pool{}, started: time.Now(), start: newStartMeter(), tap: tap.New()}
 	if err := p.openLogs(); err != nil {
 		return nil, err
 	}
@@ -185,6 +187,9 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 
 // serve runs the triggers from start to drain.
 func (p *Processor) serve(ctx context.Context) error {
+	if p.cfg.Recall > 0 {
+		p.tap.Recall(p.cfg.Recall)
+	}
 	g, soft := errgroup.WithContext(ctx)
 	stop, err := p.offerSockets()
 	if err != nil {
@@ -197,7 +202,7 @@ func (p *Processor) serve(ctx context.Context) error {
 			if batches(f.spec) {
 				wait = f.spec.Batch.Timeout.Std()
 			}
-			return f.tend(soft, p.handler(f, wait))
+			return f.tend(soft, p.tapped(f, p.handler(f, wait)))
 		})
 	}
 	done := make(chan error, 1)
@@ -288,6 +293,7 @@ func (p *Processor) close() error {
 	if p.asks != nil {
 		p.asks.settles.Wait() // their triggers have ended
 	}
+	p.tap.Close()
 	if p.calls != nil {
 		errs = append(errs, p.calls.Close())
 	}

@@ -391,7 +391,7 @@ func TestEventIsCopiedWhole(t *testing.T) {
 
 // fillEvent gives every field a value other than zero.
 func fillEvent(ev *event.Event) {
-	full := event.Event{Source: &event.Source{}, Token: event.Token{Shard: 1, Epoch: 1, Offset: 1}, Time: time.Now(), Topic: "full", Shards: 1,
+	full := event.Event{Source: &event.Source{}, Token: event.Token{Shard: 1, Epoch: 1, Offset: 1}, Time: time.Now(), Topic: "full", Shards: 1, Tries: 1,
 		Headers: values{}, Fields: values{}, LogLevel: 1, LogAsked: true, Loan: loan{}, Brought: brought{}}
 	v := reflect.ValueOf(&full).Elem()
 	for i := range v.NumField() {

@@ -66,6 +66,7 @@ func (it *Item) prepare(sealed bool) {
 	}
 	w, o := it.work, &it.Orig
 	assign(&w.ev, o)
+	w.ev.Tries = int32(it.Attempts) //nolint:gosec // nobody tries so often
 	if used(&w.resp) {
 		w.resp.Reset()
 	}
@@ -90,7 +91,7 @@ func (it *Item) prepare(sealed bool) {
 // an event: a copy of the whole costs several times as much while the garbage
 // collector runs.
 func assign(to, from *event.Event) {
-	to.Token, to.Time, to.Shards = from.Token, from.Time, from.Shards
+	to.Token, to.Time, to.Shards, to.Tries = from.Token, from.Time, from.Shards, from.Tries
 	to.LogLevel, to.LogAsked = from.LogLevel, from.LogAsked
 	if to.Source != from.Source {
 		to.Source = from.Source

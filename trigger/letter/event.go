@@ -23,12 +23,19 @@ func (e *Event) To(ev *event.Event) {
 	ev.ID, ev.Time = []byte(e.ID), e.Time
 	ev.Method, ev.Path, ev.ContentType = []byte(e.Method), []byte(e.Path), []byte(e.ContentType)
 	ev.Key, ev.Body = e.Key, e.Body
-	if len(e.Headers) == 0 {
-		return
+	if e.URL != "" {
+		ev.URL = []byte(e.URL)
 	}
-	h := make(event.Pairs, len(e.Headers))
-	for i, p := range e.Headers {
-		h[i] = event.Pair{Key: p.Key, Value: p.Value}
+	ev.Headers, ev.Fields = values(e.Headers), values(e.Fields)
+}
+
+func values(from []Header) event.Values {
+	if len(from) == 0 {
+		return nil
 	}
-	ev.Headers = h
+	out := make(event.Pairs, len(from))
+	for i, p := range from {
+		out[i] = event.Pair{Key: p.Key, Value: p.Value}
+	}
+	return out
 }

@@ -51,9 +51,11 @@ type Event struct {
 	Time        time.Time `json:"time"`
 	Method      string    `json:"method,omitempty"`
 	Path        string    `json:"path,omitempty"`
+	URL         string    `json:"url,omitempty"` // path and query, if an event that was captured has more than its path
 	ContentType string    `json:"contentType,omitempty"`
 	Key         Bytes     `json:"key,omitzero"`
 	Headers     []Header  `json:"headers,omitempty"`
+	Fields      []Header  `json:"fields,omitempty"` // query arguments or record fields, of an event that was captured
 	Body        Bytes     `json:"body,omitzero"`
 }
 
@@ -74,4 +76,8 @@ type Answer struct {
 type Outcome struct {
 	Status int    `json:"status"`          // as an HTTP trigger would have answered
 	Error  string `json:"error,omitempty"` // why it failed; "" if it did not
+	// How long it took in milliseconds, and what the function answered: of events
+	// that are replayed.
+	Ms     float64 `json:"ms,omitempty"`
+	Answer *Answer `json:"answer,omitempty"`
 }
