@@ -16,6 +16,7 @@ import (
 
 	"github.com/myelin-run/myelin/build/signature"
 	"github.com/myelin-run/myelin/control/api"
+	"github.com/myelin-run/myelin/control/capture"
 	"github.com/myelin-run/myelin/control/catalog"
 	"github.com/myelin-run/myelin/control/history"
 	"github.com/myelin-run/myelin/control/job"
@@ -212,6 +213,7 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 		Catalog: cat, Platform: plat, Artefacts: artefacts{c.o.DataDir}, Log: c.o.Log, Scaler: scales,
 		Route: gw.follow, URL: gw.url, Linger: c.o.Linger, Secrets: doors.secrets, Admit: policy.Admit,
 	})
+	seen := capture.New(plat)
 	past := history.New(history.Options{Platform: plat, Processors: plat})
 	// Sinks first: what is started later ends earlier.
 	run := &floors{}
@@ -228,10 +230,11 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 		run.start("reconciler", loop.Run)
 		run.start("scaler", scales.Run)
 		run.start("history", past.Run)
+		run.start("captures", seen.Run)
 		run.start("rollouts", rollout.New(rollout.Options{Catalog: cat, Counter: &counts{cat, gw, plat}, Log: c.o.Log}).Run)
 		run.start("jobs", job.New(job.Options{Catalog: cat, Caller: newJobCalls(cat), Log: c.o.Log, Grace: jobGrace}).Run)
 		run.start("collector", (&collector{cat, c.o.DataDir, plan.Keep{Newest: c.o.KeepVersions, For: c.o.KeepFor}, c.o.Log}).run)
-		handler := api.New(api.Options{Catalog: cat, Logs: plat, Processors: plat, Letters: plat, Dealer: deals, Starts: scales.Starts, History: past, Builder: c.o.Builder, Temp: filepath.Join(c.o.DataDir, "tmp"), Version: c.o.Version, CheckSource: c.o.CheckSource, Describer: c.o.Describer, Log: c.o.Log,
+		handler := api.New(api.Options{Catalog: cat, Logs: plat, Processors: plat, Letters: plat, Dealer: deals, Starts: scales.Starts, History: past, Captures: seen, Builder: c.o.Builder, Temp: filepath.Join(c.o.DataDir, "tmp"), Version: c.o.Version, CheckSource: c.o.CheckSource, Describer: c.o.Describer, Log: c.o.Log,
 			Gate: doors.gate, Tokens: doors.tokens, Secrets: doors.secrets, Audit: doors.audit, Rotate: store.Rotate})
 		run.start("API", serveAPI(l, doors.tls, dashboard.Over(handler), c.o.Log))
 		c.ready(ctx, l, plat, doors)

@@ -45,6 +45,11 @@ func Rules() map[string]Rule {
 		"letters.redrive": {Developer, InProject, false},
 		"letters.delete":  {Operator, InProject, false},
 
+		"captures.list":   {Viewer, InProject, true},
+		"captures.read":   {Developer, InProject, true}, // events' bodies
+		"captures.write":  {Developer, InProject, false},
+		"captures.replay": {Developer, InProject, false},
+
 		"versions.read":    {Viewer, InProject, true},
 		"versions.publish": {Developer, InProject, false},
 		"versions.delete":  {Operator, InProject, false},

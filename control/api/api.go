@@ -67,6 +67,7 @@ type Options struct {
 	Dealer     Dealer                 // nil: nothing is dealt
 	Starts     func() []scaler.Starts // nil: nobody counts them
 	History    History                // nil: nobody remembers what functions did
+	Captures   Captures               // nil: nothing can be captured
 	Builder    Builder                // nil: nothing can be built
 	Temp       string                 // where uploads lie while they are built
 	// CheckSource says what is wrong with the source of a mapping, by its
@@ -155,6 +156,12 @@ func (s *server) routes() map[string]handler {
 		"GET /api/v1/functions/{name}/letters/{id}":                 s.letter,
 		"DELETE /api/v1/functions/{name}/letters/{id}":              s.dropLetter,
 		"POST /api/v1/functions/{name}/letters/{id}/redrive":        s.redrive,
+		"POST /api/v1/functions/{name}/captures":                    s.startCapture,
+		"GET /api/v1/functions/{name}/captures":                     s.captures,
+		"GET /api/v1/functions/{name}/captures/{id}":                s.capture,
+		"DELETE /api/v1/functions/{name}/captures/{id}":             s.removeCapture,
+		"POST /api/v1/functions/{name}/captures/{id}/end":           s.endCapture,
+		"POST /api/v1/functions/{name}/replay":                      s.replay,
 		"/api/v1/functions/{name}/invoke":                           s.invoke,
 		"/api/v1/functions/{name}/invoke/{path...}":                 s.invoke,
 		"POST /api/v1/functions/{name}/versions":                    s.publish,

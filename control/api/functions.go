@@ -61,8 +61,14 @@ func (s *server) functions() resource[function.Function] {
 			function.Defaults(&f.Config)
 			return function.Validate(f.Config)
 		},
-		put:  s.putFunction,
-		drop: func(r *http.Request, _ function.Function, v string) error { return c.Delete(r.Context(), name(r), v) },
+		put: s.putFunction,
+		drop: func(r *http.Request, _ function.Function, v string) error {
+			err := c.Delete(r.Context(), name(r), v)
+			if err == nil {
+				s.forgetCapture(name(r))
+			}
+			return err
+		},
 	}, "functions.write", func(f *function.Function) string { return f.Metadata.Project() })
 }
 

@@ -231,7 +231,7 @@ func (s *server) permit(r *http.Request, pattern string, of right, rule access.R
 // permitObject decides by the project of the object that the path names.
 func (s *server) permitObject(r *http.Request, pattern string, of right, rule access.Rule) error {
 	names := []string{or(pathValue(r, pattern, "function"), pathValue(r, pattern, "name"))}
-	if to := r.URL.Query().Get("to"); to != "" && of.operation == "letters.redrive" {
+	if to := r.URL.Query().Get("to"); to != "" && (of.operation == "letters.redrive" || of.operation == "captures.replay") {
 		other, _ := redriveTo(names[0], to)
 		names = append(names, other)
 	}

@@ -38,6 +38,7 @@ func (s *server) redrive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return problem.New(http.StatusBadGateway, err.Error()+hintOf(target))
 	}
+	done.Ms, done.Answer = 0, nil // the letter has what it needs
 	out := Redriven{ID: k.ID, By: target.Name.Name, Outcome: done}
 	if target.Version > 0 {
 		out.By += ":" + target.Label()

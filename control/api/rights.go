@@ -47,6 +47,12 @@ func rights() map[string]right {
 		"GET /api/v1/functions/{name}/letters/{id}":               {operation: "letters.read", of: oneFunction},
 		"DELETE /api/v1/functions/{name}/letters/{id}":            {operation: "letters.delete", of: oneFunction},
 		"POST /api/v1/functions/{name}/letters/{id}/redrive":      {operation: "letters.redrive", of: oneFunction},
+		"POST /api/v1/functions/{name}/captures":                  {operation: "captures.write", of: oneFunction},
+		"GET /api/v1/functions/{name}/captures":                   {operation: "captures.list", of: oneFunction},
+		"GET /api/v1/functions/{name}/captures/{id}":              {operation: "captures.read", of: oneFunction},
+		"DELETE /api/v1/functions/{name}/captures/{id}":           {operation: "captures.write", of: oneFunction},
+		"POST /api/v1/functions/{name}/captures/{id}/end":         {operation: "captures.write", of: oneFunction},
+		"POST /api/v1/functions/{name}/replay":                    {operation: "captures.replay", of: oneFunction, body: maxReplay},
 		"/api/v1/functions/{name}/invoke":                         {operation: "functions.invoke", of: oneFunction, body: -1},
 		"/api/v1/functions/{name}/invoke/{path...}":               {operation: "functions.invoke", of: oneFunction, body: -1},
 

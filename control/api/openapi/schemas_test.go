@@ -15,9 +15,11 @@ import (
 	"github.com/myelin-run/myelin/control/access"
 	"github.com/myelin-run/myelin/control/api"
 	"github.com/myelin-run/myelin/control/apply"
+	"github.com/myelin-run/myelin/control/capture"
 	"github.com/myelin-run/myelin/control/problem"
 	"github.com/myelin-run/myelin/control/secret"
 	"github.com/myelin-run/myelin/function"
+	"github.com/myelin-run/myelin/processor/tap"
 	"github.com/myelin-run/myelin/quantity"
 	"github.com/myelin-run/myelin/trigger/letter"
 	"github.com/myelin-run/myelin/trigger/letterbox"
@@ -119,6 +121,7 @@ var objects = map[string]any{
 	"JobItemsInput": api.JobItemsInput{}, "JobItemsAdded": api.JobItemsAdded{}, "JobItemList": api.JobItemList{},
 	"Mapping": function.Mapping{}, "MappingInput": mappingInput{}, "MappingList": api.MappingList{}, "AppliedMapping": api.AppliedMapping{},
 	"DealerList": api.DealerList{}, "DealerTable": api.DealerTable{}, "TriggerList": api.TriggerList{}, "BindingList": api.BindingList{}, "FigureList": api.FigureList{}, "TriggerKindList": api.TriggerKindList{}, "LetterList": api.LetterList{}, "LetterboxList": api.LetterboxList{}, "Letter": letterbox.Kept{}, "Redriven": api.Redriven{}, "Purged": api.Purged{},
+	"Capture": capture.Capture{}, "CaptureSpec": tap.Spec{}, "CapturedEvent": tap.Event{}, "CaptureList": api.CaptureList{}, "Replayed": api.Replayed{},
 	"TemplateList": api.TemplateList{}, "Beginning": api.Beginning{},
 	"BuildEvent": api.BuildEvent{}, "Problem": problem.Problem{}, "Version": versionAnswer{}, "Health": healthAnswer{},
 	"Caller": api.Caller{}, "TokenInput": api.TokenInput{}, "CreatedToken": api.CreatedToken{}, "TokenList": api.TokenList{},
@@ -126,7 +129,7 @@ var objects = map[string]any{
 }
 
 // sources are the directories of the packages whose comments describe fields.
-var sources = []string{"..", "../../apply", "../../access", "../../audit", "../../secret", "../../history", "../../problem", "../../../function", "../../../binding/host", "../../../trigger", "../../../trigger/letter", "../../../trigger/letterbox", "../../../build", "."}
+var sources = []string{"..", "../../apply", "../../access", "../../audit", "../../secret", "../../history", "../../problem", "../../capture", "../../../processor/tap", "../../../function", "../../../binding/host", "../../../trigger", "../../../trigger/letter", "../../../trigger/letterbox", "../../../build", "."}
 
 // schemas makes the schemas of all objects, by name.
 func schemas(t *testing.T) map[string]any {
