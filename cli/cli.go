@@ -108,7 +108,7 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.term.Err)
 	root.AddCommand(
 		a.newCommand(), a.devCommand(), a.buildCommand(), a.baseCommand(), a.imageCommand(), a.keysCommand(), a.upCommand(), a.gatewayCommand(),
-		a.runCommand(), a.invokeCommand(), a.getCommand(), a.describeCommand(), a.logsCommand(), a.triggersCommand(), a.mappingCommand(), a.lettersCommand(), a.deleteCommand(),
+		a.runCommand(), a.invokeCommand(), a.captureCommand(), a.getCommand(), a.describeCommand(), a.logsCommand(), a.triggersCommand(), a.mappingCommand(), a.lettersCommand(), a.deleteCommand(),
 		a.publishCommand(), a.versionsCommand(), a.aliasCommand(), a.rollbackCommand(), a.rolloutCommand(), a.jobCommand(),
 		a.applyCommand(), a.diffCommand(), a.createCommand(), a.exportCommand(), a.importCommand(),
 		a.loginCommand(), a.logoutCommand(), a.tokenCommand(), a.secretCommand(), a.auditCommand(),

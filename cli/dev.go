@@ -24,31 +24,34 @@ import (
 
 func (a *app) devCommand() *cobra.Command {
 	var addr string
+	var replay bool
 	c := &cobra.Command{
 		Use:   "dev PATH",
 		Short: "Serve a function while you edit it, and reload it on each save",
 		Long: "Builds what is at PATH and serves it on one address, without a control plane. On each save it builds\n" +
 			"again and hands the listening socket to the new processor once that is ready, so no request fails. If\n" +
-			"the new one does not build or start, the old one goes on. Ctrl-C finishes what is being served and ends.",
-		Example: "  myelin dev hello.py\n  curl -d World http://127.0.0.1:8080/",
+			"the new one does not build or start, the old one goes on. Ctrl-C finishes what is being served and ends.\n" +
+			"The last 20 events are kept: r and Enter run the last one again, r 3 the third last, l lists them.",
+		Example: "  myelin dev hello.py\n  curl -d World http://127.0.0.1:8080/\n  myelin dev hello.py --replay",
 		Args:    atMostOne,
 	}
 	f := spec.AddBuild(c.Flags())
 	f.AddDeploy()
 	f.AddForeign()
 	c.Flags().StringVar(&addr, "addr", "127.0.0.1:8080", "`address` of the function's HTTP trigger; port 0: any")
+	c.Flags().BoolVar(&replay, "replay", false, "after each reload run the last event again")
 	_ = c.RegisterFlagCompletionFunc("runtime", completeRuntimes(a)) // the flag is there
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		r, err := request(f, withoutNoun(args))
 		if err != nil {
 			return err
 		}
-		return a.dev(r, addr)
+		return a.dev(r, addr, replay)
 	}
 	return c
 }
 
-func (a *app) dev(r pipeline.Request, addr string) error {
+func (a *app) dev(r pipeline.Request, addr string, replay bool) error {
 	if !exists(r.Path) {
 		return usage("%s: dev watches a file or a directory of this machine, and there is none", r.Path)
 	}
@@ -71,6 +74,7 @@ func (a *app) dev(r pipeline.Request, addr string) error {
 			return art, place(err, r.Path)
 		},
 		Observer: &devScreen{a: a, path: r.Path},
+		Wishes:   a.wishes(), Replay: replay,
 	})
 }
 

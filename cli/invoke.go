@@ -24,6 +24,8 @@ type invocation struct {
 	headers                                []string
 	timeout                                time.Duration
 	raw, raise                             bool
+	event                                  string
+	to                                     []string
 }
 
 func (a *app) invokeCommand() *cobra.Command {
@@ -33,7 +35,8 @@ func (a *app) invokeCommand() *cobra.Command {
 		Short: "Send a request to a function and show its answer",
 		Long: "Sends a request through the control plane. On a terminal it shows the function's logs of this request,\n" +
 			"the headers and the body; piped, or with --raw, the body alone.",
-		Example:           "  myelin invoke hello --body World\n  myelin invoke hello -b @photo.jpg -c image/jpeg --raw > small.jpg\n  echo World | myelin invoke hello",
+		Example: "  myelin invoke hello --body World\n  myelin invoke hello -b @photo.jpg -c image/jpeg --raw > small.jpg\n  echo World | myelin invoke hello\n" +
+			"  myelin invoke hello --event events.json --to :1 --to :2",
 		Args:              oneName("function"),
 		ValidArgsFunction: a.completeFunctions,
 		RunE:              func(_ *cobra.Command, args []string) error { return a.invoke(withoutNoun(args)[0], v) },
@@ -48,6 +51,8 @@ func (a *app) invokeCommand() *cobra.Command {
 	fs.DurationVarP(&v.timeout, "timeout", "t", time.Minute, "longest time to wait for the answer")
 	fs.BoolVar(&v.raw, "raw", false, "print the body alone")
 	fs.BoolVar(&v.raise, "raise-on-status", false, "exit with 1 if the status is 400 or above")
+	fs.StringVar(&v.event, "event", "", "`file` of events that myelin capture printed as JSON, - for the standard input: run them again, as if their trigger brought them")
+	fs.StringArrayVar(&v.to, "to", nil, "with --event: what runs it: :VERSION, :ALIAS, or another function as NAME, NAME:VERSION (repeat: one after the other)")
 	for _, foreign := range []string{"via", "external-ips", "skip-tls"} {
 		fs.String(foreign, "", "not needed: the control plane is asked")
 		_ = fs.MarkHidden(foreign) // it is there
@@ -58,6 +63,12 @@ func (a *app) invokeCommand() *cobra.Command {
 func (a *app) invoke(name string, v invocation) error {
 	ctx, cancel := context.WithTimeout(a.ctx, v.timeout)
 	defer cancel()
+	if v.event != "" {
+		return a.replay(ctx, name, v)
+	}
+	if len(v.to) > 0 {
+		return usage("--to is for events that are run again: give them with --event; a request goes to a version by -d X-Myelin-Version=3")
+	}
 	c := a.client()
 	f, err := c.Function(ctx, name)
 	if err != nil {

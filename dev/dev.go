@@ -13,6 +13,8 @@ import (
 
 	"github.com/myelin-run/myelin/build"
 	"github.com/myelin-run/myelin/logline"
+	"github.com/myelin-run/myelin/processor/tap"
+	"github.com/myelin-run/myelin/trigger/letter"
 )
 
 // Options say what to run and where.
@@ -32,7 +34,15 @@ type Options struct {
 	// Environment of the processor.
 	Environment []string
 	Observer    Observer
+	// Wishes are what is to be run again, as it is typed. May be nil.
+	Wishes <-chan Wish
+	// Replay has the last event run again after each reload.
+	Replay bool
 }
+
+// Wish is to run an event again, 1 being the last one, 2 the one before; 0 is to
+// be told which there are.
+type Wish int
 
 // Observer hears what happens, one call at a time.
 type Observer interface {
@@ -47,6 +57,10 @@ type Observer interface {
 	Failed(err error, old bool)
 	// Log is a line of the function or of its processor.
 	Log(l logline.Line)
+	// Recalled says which events can be run again, the last one at the end.
+	Recalled(events []tap.Event)
+	// Replayed says what became of an event that was run again, or why it was not.
+	Replayed(e tap.Event, out letter.Outcome, err error)
 	// Draining says that the last processor finishes what it has.
 	Draining()
 }

@@ -22,6 +22,7 @@ import (
 
 // generation is one processor, from its start to its end.
 type generation struct {
+	dir      string
 	artefact build.Artefact
 	began    time.Time
 	proc     *process.Process
@@ -82,7 +83,8 @@ func prepare(dir string, a build.Artefact) error {
 	}
 	text, err := document.MarshalRevealed(map[string]any{
 		"function": a.Config, "dir": a.Dir, "scratch": filepath.Join(dir, "s"),
-		"admin":        map[string]string{"listen": "none"},
+		"admin":        map[string]string{"listen": "unix:" + filepath.Join(dir, adminSocket)},
+		"recall":       mostRecalled,
 		"logs":         map[string]sink{"processor": {"stderr", "warn", "text"}, "function": {"stdout", level, "json"}},
 		"drainTimeout": quantity.Duration(drainTime(a)),
 	})
@@ -124,7 +126,7 @@ func (l *loop) spawn(dir string, a build.Artefact) (*generation, error) {
 		_ = out.Close()
 		return nil, err
 	}
-	g := &generation{artefact: a, began: time.Now(), proc: proc, gone: make(chan struct{}), lines: &lines{say: l.observer.Log}}
+	g := &generation{dir: dir, artefact: a, began: time.Now(), proc: proc, gone: make(chan struct{}), lines: &lines{say: l.observer.Log}}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/myelin-run/myelin/build"
 	"github.com/myelin-run/myelin/logline"
+	"github.com/myelin-run/myelin/processor/tap"
+	"github.com/myelin-run/myelin/trigger/letter"
 )
 
 // loop holds the processor that serves and replaces it.
@@ -20,6 +22,7 @@ type loop struct {
 	current  *generation
 	old      sync.WaitGroup // processors that drain
 	pause    time.Duration  // before the last start of a processor that ended
+	recent   []tap.Event    // that processors before the current one had
 }
 
 // A processor that ends by itself is started again: at once if it had served
@@ -82,6 +85,9 @@ func (l *loop) attempt(ctx context.Context, saved time.Time) {
 	case err == nil: // even if the next change has come: this one serves
 		s.Total = time.Since(saved)
 		l.observer.Serving(s)
+		if l.o.Replay && !s.First && !s.Same {
+			l.replay(ctx, 1)
+		}
 	case ctx.Err() != nil: // nobody waits for it any more
 	default:
 		l.observer.Failed(err, l.current != nil && l.current.running())
@@ -106,6 +112,7 @@ func (l *loop) replace(ctx context.Context) (s Serving, err error) {
 	}
 	s.Start = time.Since(begun)
 	if l.current != nil {
+		l.recent = l.recalled(ctx)
 		l.retire(l.current)
 	}
 	l.current = next
@@ -140,6 +147,8 @@ func (l *loop) await(ctx context.Context, w *watch) ([]string, time.Time, error)
 			l.current.told = true
 			l.pause = nextPause(l.pause, time.Since(l.current.began))
 			again = time.After(l.pause)
+		case w := <-l.o.Wishes:
+			l.wish(ctx, w)
 		case now := <-again:
 			return []string{}, now, nil
 		}
@@ -188,4 +197,8 @@ func (s *serial) Building(changed []string)  { s.do(func(o Observer) { o.Buildin
 func (s *serial) Serving(v Serving)          { s.do(func(o Observer) { o.Serving(v) }) }
 func (s *serial) Failed(err error, old bool) { s.do(func(o Observer) { o.Failed(err, old) }) }
 func (s *serial) Log(l logline.Line)         { s.do(func(o Observer) { o.Log(l) }) }
-func (s *serial) Draining()                  { s.do(func(o Observer) { o.Draining() }) }
+func (s *serial) Recalled(es []tap.Event)    { s.do(func(o Observer) { o.Recalled(es) }) }
+func (s *serial) Replayed(e tap.Event, out letter.Outcome, err error) {
+	s.do(func(o Observer) { o.Replayed(e, out, err) })
+}
+func (s *serial) Draining() { s.do(func(o Observer) { o.Draining() }) }
