@@ -23,13 +23,15 @@ func (a *app) imageCommand() *cobra.Command {
 func (a *app) imageCopyCommand() *cobra.Command {
 	var architecture string
 	c := &cobra.Command{
-		Use:     "copy FROM TO",
-		Short:   "Copy an image to another place",
-		Long:    "Copies an image, as it is, and prints its digest. What is at TO already is not sent again.",
+		Use:   "copy FROM TO",
+		Short: "Copy an image to another place",
+		Long: "Copies an image, as it is, and prints its digest: all images of a name that has several, with signatures,\n" +
+			"attestations and bills of materials that are beside them. What a registry has already is not sent again.\n" +
+			"An archive, tar:FILE, has room for one image and nothing beside it.",
 		Example: "  myelin image copy debian:12 oci:debian              # to be carried to where no network is\n  myelin image copy oci:hello image:registry.example.com/hello:1",
 		Args:    cobra.ExactArgs(2),
 	}
-	c.Flags().StringVar(&architecture, "architecture", image.Architecture(), "`name` of the machine's kind if there are images for several: amd64, arm64")
+	c.Flags().StringVar(&architecture, "architecture", "", "`kind` of machine whose image alone is copied if there are several: amd64, arm64")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		depot, err := a.depot()
 		if err != nil {
@@ -38,11 +40,7 @@ func (a *app) imageCopyCommand() *cobra.Command {
 		p := a.term.Progress()
 		defer p.Close()
 		p.Step("copy " + args[0])
-		img, err := depot.Base(a.ctx, args[0], architecture)
-		if err != nil {
-			return err
-		}
-		digest, err := depot.Write(a.ctx, img, args[1], "myelin-copy:latest")
+		digest, err := depot.Copy(a.ctx, args[0], args[1], architecture)
 		if err != nil {
 			return err
 		}

@@ -40,12 +40,12 @@ func (a *app) imageSignCommand() *cobra.Command {
 		Use:   "sign IMAGE",
 		Short: "Sign an image's digest",
 		Long: "Signs the digest of an image, and keeps the signature beside it in its registry or layout, as Cosign does.\n" +
-			"The image stays what it is.",
+			"Of a name that has images for several kinds of machines, the index and each image are signed. The images stay what they are.",
 		Example: "  myelin keys new release\n  myelin image sign registry.example.com/hello:1 --key release.key",
 		Args:    cobra.ExactArgs(1),
 	}
 	c.Flags().StringVar(&key, "key", "", "`file` with the private key")
-	c.Flags().StringVar(&architecture, "architecture", image.Architecture(), "`name` of the machine's kind if there are images for several: amd64, arm64")
+	c.Flags().StringVar(&architecture, "architecture", "", "`kind` of machine whose image alone is signed if there are several: amd64, arm64")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		if key == "" {
 			return usage("say --key with the file of a private key; `myelin keys new` makes one")
@@ -54,7 +54,7 @@ func (a *app) imageSignCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		depot, digest, err := a.digestOf(args[0], architecture)
+		depot, digests, err := a.digestsOf(args[0], architecture)
 		if err != nil {
 			return err
 		}
@@ -62,14 +62,16 @@ func (a *app) imageSignCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		signed, err := signature.Sign(private, signature.Statement{Kind: signature.Image, Name: name, Digest: digest.String()})
-		if err != nil {
-			return err
+		for _, digest := range digests {
+			signed, err := signature.Sign(private, signature.Statement{Kind: signature.Image, Name: name, Digest: digest.String()})
+			if err != nil {
+				return err
+			}
+			if err := depot.AddSignature(a.ctx, args[0], digest, image.Signature(signed)); err != nil {
+				return err
+			}
 		}
-		if err := depot.AddSignature(a.ctx, args[0], digest, image.Signature(signed)); err != nil {
-			return err
-		}
-		fmt.Fprintln(a.term.Out, digest)
+		fmt.Fprintln(a.term.Out, digests[0])
 		return nil
 	}
 	return c
@@ -81,12 +83,12 @@ func (a *app) imageVerifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "verify IMAGE",
 		Short:   "Check that an image is signed",
-		Long:    "Checks that the digest of an image is signed with one of the keys, and prints it. Where the image is said to be\nis not checked: an image that was copied stays signed.",
+		Long:    "Checks that the digest of an image is signed with one of the keys, and prints it; of a name that has several images,\nthat of their index. Where the image is said to be is not checked: an image that was copied stays signed.",
 		Example: "  myelin image verify registry.example.com/hello:1 --key release.pub",
 		Args:    cobra.ExactArgs(1),
 	}
 	c.Flags().StringSliceVar(&keys, "key", nil, "`files` with public keys, of which one has to have signed")
-	c.Flags().StringVar(&architecture, "architecture", image.Architecture(), "`name` of the machine's kind if there are images for several: amd64, arm64")
+	c.Flags().StringVar(&architecture, "architecture", "", "`kind` of machine whose image is checked, instead of the index, if there are several: amd64, arm64")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		if len(keys) == 0 {
 			return usage("say --key with the file of a public key")
@@ -99,10 +101,11 @@ func (a *app) imageVerifyCommand() *cobra.Command {
 			}
 			public = append(public, some...)
 		}
-		depot, digest, err := a.digestOf(args[0], architecture)
+		depot, digests, err := a.digestsOf(args[0], architecture)
 		if err != nil {
 			return err
 		}
+		digest := digests[0]
 		found, err := depot.Signatures(a.ctx, args[0], digest)
 		if err != nil {
 			return err
@@ -120,17 +123,12 @@ func (a *app) imageVerifyCommand() *cobra.Command {
 	return c
 }
 
-// digestOf is the digest of an image that is there.
-func (a *app) digestOf(place, architecture string) (depot image.Depot, digest v1.Hash, err error) {
-	if depot, err = a.depot(); err != nil {
-		return depot, digest, err
+// digestsOf are those of an image that is there, and of all that it lists.
+func (a *app) digestsOf(place, architecture string) (depot image.Depot, digests []v1.Hash, err error) {
+	if depot, err = a.depot(); err == nil {
+		digests, err = depot.Digests(a.ctx, place, architecture)
 	}
-	img, err := depot.Base(a.ctx, place, architecture)
-	if err != nil {
-		return depot, digest, err
-	}
-	digest, err = img.Digest()
-	return depot, digest, err
+	return depot, digests, err
 }
 
 // signedBy is the annotation of a function whose artefact has such content.

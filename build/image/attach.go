@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"syscall"
 
@@ -48,7 +49,7 @@ func (d Depot) Attach(ctx context.Context, place string, about Described, mediaT
 	case Tar:
 		return fmt.Errorf("attach %s: an archive of `docker load` has no place for it: use an image layout, oci:DIR, or a registry", mediaType)
 	case OCI:
-		err = addToLayout(rest, doc, "")
+		err = addToLayout(rest, thing{image: doc}, "")
 	default:
 		var ref name.Reference
 		if ref, err = d.registries().reference(rest); err == nil {
@@ -237,14 +238,32 @@ func inLayout(dir string, pick func(v1.Descriptor, v1.Image) bool) (found []v1.I
 	return found, nil
 }
 
-// isRunnable tells images from what is beside them.
+// isRunnable tells images, and indexes of them, from what is beside them.
 func isRunnable(desc v1.Descriptor) bool {
-	return slices.Contains([]string{"", string(types.OCIConfigJSON), string(types.DockerConfigJSON)}, desc.ArtifactType)
+	if companions.MatchString(desc.Annotations[refName]) {
+		return false // Cosign's signatures have the configuration of an image
+	}
+	return desc.MediaType.IsIndex() ||
+		desc.MediaType.IsImage() && slices.Contains([]string{"", string(types.OCIConfigJSON), string(types.DockerConfigJSON)}, desc.ArtifactType)
 }
 
-// addToLayout adds an artefact to the layout at dir, with a tag instead of what has
+// Tags that Cosign makes of an image's digest for signatures, attestations and
+// bills of materials.
+var (
+	suffixes   = []string{".sig", ".att", ".sbom"}
+	companions = regexp.MustCompile(`^sha256-[0-9a-f]{64}\.(sig|att|sbom)$`)
+)
+
+func tagsBeside(digest v1.Hash) (tags []string) {
+	for _, suffix := range suffixes {
+		tags = append(tags, digest.Algorithm+"-"+digest.Hex+suffix)
+	}
+	return tags
+}
+
+// addToLayout adds what is in no list yet to the layout at dir, with a tag instead of what has
 // it, if it is not "". Others may add at the same time, and who reads sees all or nothing of it.
-func addToLayout(dir string, doc v1.Image, tag string) error {
+func addToLayout(dir string, what thing, tag string) error {
 	lock, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -261,7 +280,7 @@ func addToLayout(dir string, doc v1.Image, tag string) error {
 	if err != nil {
 		return err
 	}
-	desc, err := partial.Descriptor(doc)
+	desc, err := what.descriptor()
 	if err != nil {
 		return err
 	}
@@ -277,8 +296,10 @@ func addToLayout(dir string, doc v1.Image, tag string) error {
 	}
 	kept.Manifests = append(kept.Manifests, *desc)
 	path, err := layout.FromPath(dir)
-	if err == nil {
-		err = path.WriteImage(doc)
+	if err == nil && what.image != nil {
+		err = path.WriteImage(what.image)
+	} else if err == nil {
+		err = path.WriteIndex(what.index)
 	}
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func Write(ctx context.Context, img v1.Image, place, tag string) (v1.Hash, error
 // Base opens the image that others stand on: [Scratch], "oci:DIR" (an image
 // layout), "tar:FILE" (from `docker save`), or a name in a registry, with a
 // digest ("debian@sha256:...") to be sure of it. An image for several machines is
-// that for architecture, "amd64" or "arm64".
+// that for architecture, "amd64" or "arm64"; an archive may be asked for any, "".
 func (d Depot) Base(ctx context.Context, ref, architecture string) (img v1.Image, err error) {
 	kind, rest := Split(ref)
 	switch {
@@ -71,7 +71,7 @@ func fits(img v1.Image, ref, architecture string) error {
 	if err != nil {
 		return fmt.Errorf("open base image %s: %w", ref, err)
 	}
-	if c.Architecture != "" && c.Architecture != architecture {
+	if architecture != "" && c.Architecture != "" && c.Architecture != architecture {
 		return fmt.Errorf("base image %s is for %s, not for %s", ref, c.Architecture, architecture)
 	}
 	return nil
@@ -138,7 +138,7 @@ func within(index v1.ImageIndex) (v1.ImageIndex, error) {
 	}
 	var inner []v1.Descriptor
 	for _, d := range list.Manifests {
-		if d.MediaType.IsIndex() || d.MediaType.IsImage() && isRunnable(d) {
+		if isRunnable(d) {
 			inner = append(inner, d)
 		}
 	}

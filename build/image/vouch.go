@@ -61,7 +61,7 @@ func (d Depot) addSignature(ctx context.Context, place string, digest v1.Hash, s
 	}
 	kind, rest := Split(place)
 	if kind == OCI {
-		return addToLayout(rest, now, signatureTag(digest))
+		return addToLayout(rest, thing{image: now}, signatureTag(digest))
 	}
 	ref, err := d.registries().reference(rest)
 	if err != nil {
