@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the servers that tests start: Redis, PostgreSQL, MariaDB, Mosquitto, RabbitMQ,
-# Dovecot, Docker and its registry from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd and gofakes3 from their Go
+# Dovecot, Docker, its registry and Kubernetes' network from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd, gofakes3 and Kubernetes from their Go
 # modules, moto from PyPI, kinesis-local from npm. What has been fetched is kept outside the clone, by version;
 # with everything there this needs no network and takes no time. No service is started.
 #
@@ -29,6 +29,8 @@ need dovecot-imapd /usr/lib/dovecot/imap
 need docker-registry /usr/bin/docker-registry
 need iproute2 /sbin/ip
 need iptables /usr/sbin/iptables
+need conntrack /usr/sbin/conntrack
+need containernetworking-plugins /usr/lib/cni/bridge
 [ -x /usr/bin/dockerd ] || need docker.io /usr/sbin/dockerd # Docker's own packages have it elsewhere
 need chromium /usr/bin/chromium
 [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || packages+=(fonts-dejavu-core)
@@ -50,13 +52,14 @@ elasticmq=elasticmq-$(sed -n '/elasticmq-server_2.13/{n;s/.*<version>\(.*\)<.*/\
 kinesis=kinesis-$(sed -n 's/.*"kinesis-local": "\(.*\)".*/\1/p' tools/kinesis/package.json)
 nats=nats-server-$(awk '$1=="github.com/nats-io/nats-server/v2"{print $2}' tools/nats/go.mod)
 etcd=etcd-$(awk '$1=="go.etcd.io/etcd/server/v3"{print $2}' go.mod)
+kubernetes=kubernetes-$(awk '$1=="k8s.io/kubernetes"{print $2}' tools/kubernetes/go.mod)-$(cat tools/kubernetes/go.mod tools/kubernetes/go.sum tools/kubernetes/main.go tools/kubernetes/pause/main.go | sha256sum | cut -c1-8)
 gofakes3=gofakes3-$(awk '$2=="github.com/johannesboyne/gofakes3"{print $3}' tools/s3/go.mod)
 moto=moto-$(sed -n 's/^moto==//p' tools/s3/requirements.txt)
 { there "$kafka" && there "$artemis" && there "$elasticmq"; } || command -v mvn >/dev/null || packages+=(maven)
 there "$artemis" || command -v javac >/dev/null || packages+=(default-jdk-headless)
 [ ${#packages[@]} = 0 ] || scripts/packages.sh "${packages[@]}"
 
-if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$cyclonedx" || ! there "$kinesis"; then
+if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$cyclonedx" || ! there "$kinesis" || ! there "$kubernetes"; then
   command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/new.XXXXXX")
@@ -89,6 +92,17 @@ if ! there "$etcd"; then
   say "building $etcd"
   go build -o "$work/etcd" go.etcd.io/etcd/server/v3 # of packages that the store has, too
   mv -T "$work/etcd" "$cache/$etcd"
+fi
+if ! there "$kubernetes"; then
+  say "building $kubernetes, which takes some minutes"
+  mkdir "$work/kubernetes"
+  version=${kubernetes#kubernetes-} version=${version%-*} flags="-s -w"
+  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do # which else say v0.0.0
+    flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$(cut -d. -f2 <<<"$version") -X $package.gitTreeState=clean"
+  done
+  CGO_ENABLED=0 go build -C tools/kubernetes -trimpath -ldflags "$flags" -o "$work/kubernetes/hyperkube" .
+  CGO_ENABLED=0 go build -C tools/kubernetes -trimpath -ldflags "-s -w" -o "$work/kubernetes/pause" ./pause
+  mv -T "$work/kubernetes" "$cache/$kubernetes" || there "$kubernetes"
 fi
 if ! there "$gofakes3"; then
   say "building $gofakes3"

@@ -1,6 +1,6 @@
 // Package servers starts the real servers that tests, chaos and benchmarks
 // talk to: Kafka, RabbitMQ, Mosquitto, Artemis, NATS, Redis, PostgreSQL,
-// MariaDB, Dovecot, Docker and registries. Each listens on loopback
+// MariaDB, Dovecot, Docker, registries and Kubernetes. Each listens on loopback
 // on ports of its own, keeps its data under a directory of its own, can be
 // killed, stopped, paused and started again where it was, and dies with the
 // process that started it, however that ends. The product must not import this

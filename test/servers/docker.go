@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -190,15 +191,15 @@ func (s *Server) Reach(t T, address string) {
 			if err != nil {
 				return
 			}
-			go pass(in, address)
+			go passBy(in, func() (net.Conn, error) { return net.DialTimeout("tcp", address, stopLimit) })
 		}
 	}()
 }
 
-// pass carries one connection to address, until either end has closed it.
-func pass(in net.Conn, address string) {
+// passBy carries one connection on to another, until either end has closed it.
+func passBy(in net.Conn, dial func() (net.Conn, error)) {
 	defer in.Close()
-	out, err := net.DialTimeout("tcp", address, stopLimit)
+	out, err := dial()
 	if err != nil {
 		return
 	}
@@ -235,14 +236,25 @@ func pinged(ctx context.Context, socket string) error {
 }
 
 // removeGroups removes the control groups below a name, in which nothing runs
-// any more.
+// any more: the kernel may take a moment to see that.
 func removeGroups(name string) {
-	roots, _ := filepath.Glob("/sys/fs/cgroup" + name)
-	more, _ := filepath.Glob("/sys/fs/cgroup/*" + name)
-	for _, root := range append(roots, more...) {
-		inner, _ := filepath.Glob(root + "/*/")
-		for _, dir := range append(inner, root) {
-			_ = unix.Rmdir(filepath.Clean(dir))
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		roots, _ := filepath.Glob("/sys/fs/cgroup" + name)
+		more, _ := filepath.Glob("/sys/fs/cgroup/*" + name)
+		if roots = append(roots, more...); len(roots) == 0 || time.Now().After(end) {
+			return
+		}
+		for _, root := range roots {
+			var dirs []string
+			_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+				if err == nil && d.IsDir() {
+					dirs = append(dirs, path)
+				}
+				return nil
+			})
+			for i := range dirs { // the innermost first
+				_ = unix.Rmdir(dirs[len(dirs)-1-i])
+			}
 		}
 	}
 }

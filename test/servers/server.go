@@ -182,6 +182,15 @@ func (s *Server) ask(ctx context.Context) error {
 	return s.program.ready(ctx)
 }
 
+// begun tells whether a server was ever started.
+func (s *Server) begun() bool {
+	if s == nil {
+		return false
+	}
+	_, err := os.Stat(s.log())
+	return err == nil
+}
+
 // vanished says how a server ended that nobody ended, nil for all others.
 func (s *Server) vanished() error {
 	s.mu.Lock()

@@ -2,6 +2,8 @@ package servers
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"os"
 	"os/exec"
@@ -91,6 +93,19 @@ func TestVersionsAgree(t *testing.T) {
 		if !regexp.MustCompile(want).Match(data) {
 			t.Errorf("%s does not have %s", file, want)
 		}
+	}
+}
+
+// What Kubernetes is built of is kept by its content.
+func TestKubernetesIsOfItsSources(t *testing.T) {
+	sum := sha256.New()
+	for _, name := range []string{"go.mod", "go.sum", "main.go", "pause/main.go"} {
+		data, err := os.ReadFile("../../tools/kubernetes/" + name)
+		check(t, err)
+		sum.Write(data)
+	}
+	if want := hex.EncodeToString(sum.Sum(nil))[:8]; !strings.HasSuffix(kubernetesRelease, "-"+want) {
+		t.Errorf("%s should end with %s", kubernetesRelease, want)
 	}
 }
 
