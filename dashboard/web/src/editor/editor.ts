@@ -15,7 +15,7 @@ import { highlightSelectionMatches, search, searchKeymap } from '@codemirror/sea
 import { Compartment, EditorState, type Extension } from '@codemirror/state';
 import { drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers } from '@codemirror/view';
 import { tags as t } from '@lezer/highlight';
-import type { Schema } from '../lib/outline';
+import type { Schema } from '../lib/schema';
 import { help } from './help';
 
 export { readConfig } from './config';

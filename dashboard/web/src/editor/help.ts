@@ -2,7 +2,8 @@
 import { autocompletion, type Completion, type CompletionContext, type CompletionResult } from '@codemirror/autocomplete';
 import type { Extension } from '@codemirror/state';
 import { hoverTooltip } from '@codemirror/view';
-import { at, keysOf, kindFor, kindOf, pathAt, valuesOf, type Schema } from '../lib/outline';
+import { at, keysOf, kindOf, valuesOf, type Schema } from '../lib/schema';
+import { kindFor, pathAt } from '../lib/yaml';
 
 const key = /^(\s*(?:- +)*)([\w./-]*)$/; // a key that is being written
 const value = /^(\s*(?:- +)*)([\w./-]+):\s+([^\s#]*)$/;

@@ -1,14 +1,72 @@
-// Forms of JSON schemas, as far as the API's kinds use them.
+// JSON schemas, as far as the API has them: what they say of a place in a document,
+// and how their values are entered in a form.
+import { item } from './yaml';
 
 export interface Schema {
+  $ref?: string;
+  $defs?: Record<string, Schema>;
   type?: string;
   format?: string;
   description?: string;
   default?: unknown;
+  enum?: unknown[];
+  examples?: unknown[];
+  anyOf?: Schema[];
   items?: Schema;
   properties?: Record<string, Schema>;
-  required?: string[];
   additionalProperties?: boolean | Schema;
+  required?: string[];
+  kinds?: Record<string, Schema>; // what the attributes of each kind of triggers are
+}
+
+/** at is the schema of a path; undefined if nothing is said of it. */
+export function at(root: Schema, path: string[], kind = ''): Schema | undefined {
+  let s: Schema | undefined = followed(root, root);
+  for (const [i, part] of path.entries()) {
+    if (!s) return undefined;
+    if (part === 'attributes' && i === 3 && path[1] === 'triggers' && root.kinds?.[kind]) {
+      s = { ...root.kinds[kind], description: s.properties?.attributes?.description };
+      continue;
+    }
+    s = followed(root, part === item ? s.items : (s.properties?.[part] ?? (typeof s.additionalProperties === 'object' ? s.additionalProperties : undefined)));
+  }
+  return s;
+}
+
+function followed(root: Schema, s: Schema | undefined): Schema | undefined {
+  if (!s?.$ref) return s;
+  const { $ref, ...rest } = s;
+  return { ...root.$defs?.[$ref.replace('#/$defs/', '')], ...rest };
+}
+
+export interface Offer {
+  label: string;
+  detail: string;
+  info: string;
+  below: boolean; // whether something is written below it rather than behind
+}
+
+/** keysOf are the keys that may stand at a path. */
+export function keysOf(root: Schema, path: string[], kind = ''): Offer[] {
+  const s = at(root, path, kind);
+  return Object.keys(s?.properties ?? {}).map((label) => {
+    const p = at(root, [...path, label], kind)!;
+    return { label, detail: kindOf(p), info: p.description ?? '', below: p.type === 'object' || p.type === 'array' };
+  });
+}
+
+/** valuesOf are the values that may stand behind a key. */
+export function valuesOf(root: Schema, path: string[], kind = ''): string[] {
+  const s = at(root, path, kind);
+  if (!s) return [];
+  if (s.type === 'boolean') return ['true', 'false'];
+  return [...(s.enum ?? []), ...(s.examples ?? []), ...(s.anyOf ?? []).flatMap((x) => x.examples ?? [])].map(String).filter(Boolean);
+}
+
+/** kindOf is what kind of value is wanted, in a word. */
+export function kindOf(s: Schema): string {
+  if (s.enum) return 'one of';
+  return s.type ?? (s.anyOf ? 'text' : '');
 }
 
 export type Shape = 'check' | 'number' | 'text' | 'secret' | 'lines' | 'pairs' | 'group' | 'json';

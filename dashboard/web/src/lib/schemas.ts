@@ -1,5 +1,5 @@
 import { get } from './api';
-import type { Schema } from './outline';
+import type { Schema } from './schema';
 
 let asked: Promise<Schema | undefined> | undefined;
 
