@@ -98,7 +98,7 @@ func (s *server) figuresOf(r *http.Request, n catalog.Name, points []history.Poi
 	}
 	if r.URL.Query().Get("times") != "true" {
 		for i := range points { // a copy of what is remembered
-			points[i].Times = nil
+			points[i].Times, points[i].Starts = nil, nil
 		}
 	}
 	f := Figures{Name: n.Name, Namespace: n.Namespace, Points: points}

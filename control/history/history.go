@@ -79,6 +79,10 @@ type Point struct {
 	Restarts float64 `json:"restarts,omitempty"`
 	// Processors that answered.
 	Processors int `json:"processors,omitempty"`
+	// Processors that gave their first answer.
+	Started int `json:"started,omitempty"`
+	// With times=true: what their starts took, of the first 20.
+	Starts []Start `json:"starts,omitempty"`
 	// With times=true: how many events, of those that were measured, ran how long, the shortest first.
 	Times []Took `json:"times,omitempty"`
 }
@@ -323,6 +327,10 @@ func (s *series) add(next map[string]counted, now, began time.Time) {
 	p := Point{At: now.UTC().Truncate(time.Millisecond), Seconds: round(now.Sub(from).Seconds()), Processors: len(next)}
 	for who, c := range next {
 		was, known := s.seen[who]
+		// Of a start that was before anybody looked it is not known when it was.
+		if c.start != nil && (known && was.start == nil || !known && (!s.looked.IsZero() || !c.started.Before(from))) {
+			p.started(c.start)
+		}
 		switch {
 		case known:
 			c = c.since(was)

@@ -253,3 +253,51 @@ func TestForgedMetricsAreNumbers(t *testing.T) {
 		}
 	}
 }
+
+// starting is what a processor says of its start once it has answered.
+func starting(way string, total float64) string {
+	return fmt.Sprintf("# TYPE myelin_start_phase_seconds gauge\nmyelin_start_phase_seconds{way=%q,phase=\"exec\"} %f\nmyelin_start_phase_seconds{way=%q,phase=\"answer\"} %f\nmyelin_start_phase_seconds{way=%q,phase=\"forged\"} 7\n", way, total/4, way, 3*total/4, way)
+}
+
+// Starts are told in the span in which a processor first answers, once, and not
+// if that was before anybody looked.
+func TestStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{says: map[string][]string{}}
+		old := time.Now().Add(-time.Hour)
+		f.say("default.hello", metrics(old, 10, 0)+starting("cold", 2))
+		h := run(t, f)
+		look := func() []Point {
+			h.Of(hello, time.Time{}, most) // somebody looks
+			time.Sleep(10 * time.Second)
+			return h.Of(hello, time.Time{}, most)
+		}
+		count := func(points []Point) (n int, ways []string) {
+			for _, p := range points {
+				n += p.Started
+				for _, s := range p.Starts {
+					ways = append(ways, fmt.Sprint(s.Way, " ", s.Total, " ", s.Phases))
+				}
+			}
+			return n, ways
+		}
+		time.Sleep(20 * time.Second)
+		if n, _ := count(look()); n != 0 {
+			t.Errorf("%d starts of what ran before", n)
+		}
+		young := time.Now()
+		f.say("default.hello", metrics(old, 10, 0)+starting("cold", 2), metrics(young, 0, 0)) // has not answered
+		if n, _ := count(look()); n != 0 {
+			t.Errorf("%d starts without an answer", n)
+		}
+		f.say("default.hello", metrics(old, 10, 0)+starting("cold", 2), metrics(young, 1, 0)+starting("cold", 0.4), metrics(old.Add(time.Minute), 1, 0)+starting("warm", 0.04))
+		n, ways := count(look())
+		slices.Sort(ways)
+		if want := []string{"cold 0.4 map[answer:0.3 exec:0.1]", "warm 0.04 map[answer:0.03 exec:0.01]"}; n != 2 || !slices.Equal(ways, want) {
+			t.Errorf("%d: %q, want %q", n, ways, want)
+		}
+		if n, _ := count(look()); n != 2 {
+			t.Errorf("%d starts, counted again", n)
+		}
+	})
+}

