@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs the servers that tests start: Redis, PostgreSQL, MariaDB, Mosquitto, RabbitMQ,
 # Dovecot, Docker, its registry and Kubernetes' network from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd, gofakes3 and Kubernetes from their Go
-# modules, moto from PyPI, kinesis-local from npm. What has been fetched is kept outside the clone, by version;
+# modules, moto from PyPI, kinesis-local and oidc-provider from npm. What has been fetched is kept outside the clone, by version;
 # with everything there this needs no network and takes no time. No service is started.
 #
 # Kafka: the newest version whose modules are all published and that runs on
 # Java 17. Look into tools/kafka/pom.xml, tools/artemis/pom.xml, tools/nats/go.mod,
-# tools/kinesis and tools/s3 for the versions; etcd's is that of the store in go.mod.
+# tools/kinesis, tools/oidc and tools/s3 for the versions; etcd's is that of the store in go.mod.
 #
 # Chromium, from Debian, and the tools of the dashboard, from npm, are for its tests.
 #
@@ -50,6 +50,7 @@ asyncapi=asyncapi-$(sed -n 's/.*asyncAPIRelease = "\(.*\)".*/\1/p' test/servers/
 cyclonedx=cyclonedx-$(sed -n 's/.*cycloneDXRelease = "\(.*\)".*/\1/p' test/servers/cyclonedx.go)
 elasticmq=elasticmq-$(sed -n '/elasticmq-server_2.13/{n;s/.*<version>\(.*\)<.*/\1/p}' tools/elasticmq/pom.xml)
 kinesis=kinesis-$(sed -n 's/.*"kinesis-local": "\(.*\)".*/\1/p' tools/kinesis/package.json)
+oidc=oidc-$(sed -n 's/.*"oidc-provider": "\(.*\)".*/\1/p' tools/oidc/package.json)
 nats=nats-server-$(awk '$1=="github.com/nats-io/nats-server/v2"{print $2}' tools/nats/go.mod)
 etcd=etcd-$(awk '$1=="go.etcd.io/etcd/server/v3"{print $2}' go.mod)
 kubernetes=kubernetes-$(awk '$1=="k8s.io/kubernetes"{print $2}' tools/kubernetes/go.mod)-$(cat tools/kubernetes/go.mod tools/kubernetes/go.sum tools/kubernetes/main.go tools/kubernetes/pause/main.go | sha256sum | cut -c1-8)
@@ -59,7 +60,7 @@ moto=moto-$(sed -n 's/^moto==//p' tools/s3/requirements.txt)
 there "$artemis" || command -v javac >/dev/null || packages+=(default-jdk-headless)
 [ ${#packages[@]} = 0 ] || scripts/packages.sh "${packages[@]}"
 
-if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$cyclonedx" || ! there "$kinesis" || ! there "$kubernetes"; then
+if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$cyclonedx" || ! there "$kinesis" || ! there "$kubernetes" || ! there "$oidc"; then
   command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/new.XXXXXX")
@@ -123,6 +124,13 @@ if ! there "$kinesis"; then
   npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$work/kinesis" >&2
   rm -f "$work"/kinesis/node_modules/kinesis-local/*.map # nobody looks into it
   mv -T "$work/kinesis" "$cache/$kinesis" || there "$kinesis"
+fi
+if ! there "$oidc"; then
+  say "fetching $oidc"
+  mkdir "$work/oidc"
+  cp tools/oidc/package.json tools/oidc/package-lock.json "$work/oidc"
+  npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$work/oidc" >&2
+  mv -T "$work/oidc" "$cache/$oidc" || there "$oidc"
 fi
 if ! there "$schemathesis"; then
   say "fetching $schemathesis"

@@ -87,6 +87,7 @@ func TestVersionsAgree(t *testing.T) {
 		"../../tools/artemis/pom.xml":      `<artifactId>artemis-server</artifactId>\s*<version>` + regexp.QuoteMeta(artemisRelease) + `<`,
 		"../../tools/elasticmq/pom.xml":    `<artifactId>elasticmq-server_2.13</artifactId>\s*<version>` + regexp.QuoteMeta(elasticmqRelease) + `<`,
 		"../../tools/kinesis/package.json": `"kinesis-local": "` + regexp.QuoteMeta(kinesisRelease) + `"`,
+		"../../tools/oidc/package.json":    `"oidc-provider": "` + regexp.QuoteMeta(oidcRelease) + `"`,
 	} {
 		data, err := os.ReadFile(file)
 		check(t, err)
@@ -112,7 +113,7 @@ func TestKubernetesIsOfItsSources(t *testing.T) {
 // What is missing is told with the command that installs it.
 func TestMissing(t *testing.T) {
 	t.Setenv("MYELIN_SERVERS", t.TempDir())
-	for _, k := range []kind{kafka, artemis, elasticmq, kinesis, nats, etcd, gofakes3, moto} {
+	for _, k := range []kind{kafka, artemis, elasticmq, kinesis, {"oidc", Issuing{Client: "test", Redirect: "http://127.0.0.1/callback"}.configure}, nats, etcd, gofakes3, moto} {
 		_, err := prepare(k, t.TempDir(), options{})
 		if err == nil || !strings.Contains(err.Error(), "scripts/servers.sh") {
 			t.Errorf("%s: %v", k.name, err)
