@@ -18,6 +18,7 @@ import (
 
 	"github.com/myelin-run/myelin/build"
 	"github.com/myelin-run/myelin/build/artefact"
+	"github.com/myelin-run/myelin/build/files"
 	"github.com/myelin-run/myelin/build/source"
 	"github.com/myelin-run/myelin/document"
 	"github.com/myelin-run/myelin/function"
@@ -28,6 +29,7 @@ type Options struct {
 	Data     string                   // the data directory
 	Builders map[string]build.Builder // by runtime, without version: "golang"
 	Stager   source.Stager
+	Kept     *files.Store // where sources are kept for editors; nil: they are not
 }
 
 // Pipeline builds functions. Any number of builds may run at once, in this
@@ -35,6 +37,13 @@ type Options struct {
 type Pipeline struct {
 	o     Options
 	store *artefact.Store
+}
+
+// Keeping is p that keeps sources.
+func (p *Pipeline) Keeping(in *files.Store) *Pipeline {
+	o := p.o
+	o.Kept = in
+	return New(o)
 }
 
 // New makes a pipeline. It opens nothing.
@@ -104,6 +113,12 @@ func (p *Pipeline) make(ctx context.Context, builder build.Builder, src build.So
 	if err != nil {
 		return a, false, fmt.Errorf("build %s: %w", name, err)
 	}
+	var taken files.Taken
+	if p.o.Kept != nil {
+		if taken, err = files.Take(src.Dir); err != nil {
+			return a, false, fmt.Errorf("build %s: %w", name, err)
+		}
+	}
 	limit := time.Duration(src.Config.Spec.Build.BuildTimeoutSeconds) * time.Second
 	if limit == 0 {
 		limit = function.DefaultBuildSeconds * time.Second
@@ -114,6 +129,9 @@ func (p *Pipeline) make(ctx context.Context, builder build.Builder, src build.So
 	a, cached, err = p.store.Make(digest, cfg, func(out string) (build.Result, error) {
 		return builder.Build(ctx, src, out, log)
 	})
+	if err == nil && p.o.Kept != nil {
+		err = p.o.Kept.Keep(digest, taken)
+	}
 	if err != nil {
 		return a, false, fmt.Errorf("build %s: %w", name, err)
 	}
