@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/files"
 	"github.com/myelin-run/myelin/build/pipeline"
 	"github.com/myelin-run/myelin/cli/terminal"
 	"github.com/myelin-run/myelin/control"
@@ -104,7 +105,7 @@ func (a *app) up(o control.Options) (err error) {
 	}
 	o.CheckSource, o.Watches = a.checkSource, watches{a.parts.Triggers}
 	o.Describer = describing.Parts{Triggers: a.parts.Triggers, Streams: a.parts.Streams}
-	o.Builder, o.Version, o.Log = builder{pl}, a.ownVersion().Client, a.log()
+	o.Builder, o.Version, o.Log = builder{pl.Keeping(files.NewStore(o.DataDir))}, a.ownVersion().Client, a.log()
 	o.Ready = func(at control.Addresses) { a.announce(o, at) }
 	c, err := control.New(o)
 	if err != nil {

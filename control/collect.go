@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/myelin-run/myelin/build/artefact"
+	"github.com/myelin-run/myelin/build/files"
 	"github.com/myelin-run/myelin/control/catalog"
 	"github.com/myelin-run/myelin/control/plan"
 )
@@ -63,5 +64,6 @@ func (c *collector) collect(ctx context.Context) error {
 		return errors.Join(append(errs, err)...)
 	}
 	// What was built since then is spared for its age.
-	return errors.Join(append(errs, artefact.New(c.data).Collect(func(digest string) bool { return used[digest] }))...)
+	keep := func(digest string) bool { return used[digest] }
+	return errors.Join(append(errs, artefact.New(c.data).Collect(keep), files.NewStore(c.data).Collect(keep))...)
 }

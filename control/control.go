@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/myelin-run/myelin/build/files"
 	"github.com/myelin-run/myelin/build/signature"
 	"github.com/myelin-run/myelin/control/api"
 	"github.com/myelin-run/myelin/control/capture"
@@ -234,8 +235,8 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 		run.start("rollouts", rollout.New(rollout.Options{Catalog: cat, Counter: &counts{cat, gw, plat}, Log: c.o.Log}).Run)
 		run.start("jobs", job.New(job.Options{Catalog: cat, Caller: newJobCalls(cat), Log: c.o.Log, Grace: jobGrace}).Run)
 		run.start("collector", (&collector{cat, c.o.DataDir, plan.Keep{Newest: c.o.KeepVersions, For: c.o.KeepFor}, c.o.Log}).run)
-		handler := api.New(api.Options{Catalog: cat, Logs: plat, Processors: plat, Letters: plat, Dealer: deals, Starts: scales.Starts, History: past, Captures: seen, Builder: c.o.Builder, Temp: filepath.Join(c.o.DataDir, "tmp"), Version: c.o.Version, CheckSource: c.o.CheckSource, Describer: c.o.Describer, Log: c.o.Log,
-			Gate: doors.gate, Tokens: doors.tokens, Secrets: doors.secrets, Audit: doors.audit, Rotate: store.Rotate})
+		handler := api.New(api.Options{Catalog: cat, Logs: plat, Processors: plat, Letters: plat, Dealer: deals, Starts: scales.Starts, History: past, Captures: seen, Builder: c.o.Builder, Sources: files.NewStore(c.o.DataDir), Temp: filepath.Join(c.o.DataDir, "tmp"), Version: c.o.Version, CheckSource: c.o.CheckSource, Describer: c.o.Describer, Log: c.o.Log,
+			Gate: doors.gate, SignIn: doors.signIn(), Tokens: doors.tokens, Secrets: doors.secrets, Audit: doors.audit, Rotate: store.Rotate})
 		run.start("API", serveAPI(l, doors.tls, dashboard.Over(handler), c.o.Log))
 		c.ready(ctx, l, plat, doors)
 		err = run.wait(ctx)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/myelin-run/myelin/control/access"
 	"github.com/myelin-run/myelin/control/access/oidc"
+	"github.com/myelin-run/myelin/control/api"
 	"github.com/myelin-run/myelin/control/audit"
 	"github.com/myelin-run/myelin/control/certificate"
 	"github.com/myelin-run/myelin/control/secret"
@@ -79,7 +80,8 @@ type doors struct {
 	secrets *secret.Secrets
 	audit   *audit.Log
 	tls     *tls.Config
-	first   string // file of the first token
+	issuer  *oidc.Verifier // nil: there is none
+	first   string         // file of the first token
 }
 
 func (c *Control) doors(ctx context.Context, s store.Store) (*doors, error) {
@@ -104,7 +106,7 @@ func (c *Control) doors(ctx context.Context, s store.Store) (*doors, error) {
 		if err != nil {
 			return nil, err
 		}
-		issuer = v
+		issuer, d.issuer = v, v
 	}
 	d.first = filepath.Join(c.o.DataDir, TokenFile)
 	if err := access.First(ctx, d.tokens, d.first); err != nil {
@@ -112,4 +114,12 @@ func (c *Control) doors(ctx context.Context, s store.Store) (*doors, error) {
 	}
 	d.gate = access.NewGate(d.tokens, issuer)
 	return d, nil
+}
+
+// signIn is by whom people sign in to the dashboard; nil: by a token alone.
+func (d *doors) signIn() api.SignIn {
+	if d.issuer == nil {
+		return nil
+	}
+	return d.issuer
 }

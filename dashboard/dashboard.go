@@ -19,6 +19,10 @@ import (
 	"github.com/andybalholm/brotli"
 )
 
+// callback is where an issuer sends a browser back to after signing in: the same
+// page, which takes what it was sent back with out of the address.
+const callback = "/callback"
+
 //go:embed all:dist
 var dist embed.FS
 
@@ -61,10 +65,12 @@ func read(from fs.FS) (map[string]*file, error) {
 		}
 		sum := sha256.Sum256(text)
 		at := strings.TrimPrefix(name, "dist")
+		f := &file{text: text, kind: kinds[path.Ext(name)], tag: hex.EncodeToString(sum[:8])}
 		if at == "/index.html" {
-			at = "/"
+			out["/"], out[callback] = f, f
+			return nil
 		}
-		out[at] = &file{text: text, kind: kinds[path.Ext(name)], tag: hex.EncodeToString(sum[:8])}
+		out[at] = f
 		return nil
 	})
 	return out, err

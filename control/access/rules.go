@@ -28,12 +28,14 @@ func Rules() map[string]Rule {
 		"server.version": {Nobody, Known, true},
 		"server.metrics": {Viewer, InAll, true},
 		"self.read":      {Nobody, Known, true}, // who am I
+		"self.signin":    {Nobody, Unrestricted, false},
 		"api.describe":   {Nobody, Unrestricted, true},
 
 		"functions.read":   {Viewer, InProject, true},
 		"functions.write":  {Developer, InProject, false},
 		"functions.delete": {Developer, InProject, false},
 		"functions.invoke": {Developer, InProject, false},
+		"sources.read":     {Developer, InProject, true}, // what somebody wrote into code
 		"builds.run":       {Developer, InProject, false},
 		"logs.read":        {Viewer, InProject, true},
 		"bindings.read":    {Viewer, InProject, true},

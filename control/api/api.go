@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/files"
 	"github.com/myelin-run/myelin/control/access"
 	"github.com/myelin-run/myelin/control/api/openapi"
 	"github.com/myelin-run/myelin/control/audit"
@@ -69,6 +70,7 @@ type Options struct {
 	History    History                // nil: nobody remembers what functions did
 	Captures   Captures               // nil: nothing can be captured
 	Builder    Builder                // nil: nothing can be built
+	Sources    *files.Store           // nil: no sources are kept
 	Temp       string                 // where uploads lie while they are built
 	// CheckSource says what is wrong with the source of a mapping, by its
 	// kind; nil: any is taken.
@@ -86,6 +88,7 @@ type Options struct {
 	Log     *slog.Logger
 
 	Gate    *access.Gate    // nil: nobody is asked who they are
+	SignIn  SignIn          // nil: nobody signs in by an issuer
 	Tokens  *access.Tokens  // nil: there are none
 	Secrets *secret.Secrets // nil: there are none
 	Audit   *audit.Log      // nil: nothing is recorded
@@ -144,6 +147,7 @@ func (s *server) routes() map[string]handler {
 		"PATCH /api/v1/functions/{name}":                            applying(s, functions),
 		"DELETE /api/v1/functions/{name}":                           deleting(s, functions),
 		"GET /api/v1/functions/{name}/logs":                         s.logs,
+		"GET /api/v1/functions/{name}/sources":                      s.sources,
 		"GET /api/v1/functions/{name}/asyncapi":                     s.describeFunction,
 		"GET /api/v1/functions/{name}/figures":                      s.oneFigures,
 		"GET /api/v1/functions/{name}/bindings":                     s.bindings,
@@ -281,6 +285,8 @@ func toProblem(err error) *problem.Problem {
 		return problem.New(http.StatusConflict, err.Error()+": remove the trigger there, or disable the mapping")
 	case errors.As(err, &busy):
 		return problem.New(http.StatusConflict, err.Error())
+	case errors.Is(err, access.ErrUnavailable):
+		return problem.New(http.StatusServiceUnavailable, access.ErrUnavailable.Error())
 	case errors.Is(err, letterbox.ErrNotFound):
 		return problem.New(http.StatusNotFound, err.Error())
 	case errors.Is(err, store.ErrFull), errors.Is(err, syscall.ENOSPC):

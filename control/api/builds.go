@@ -28,8 +28,8 @@ type BuildEvent struct {
 }
 
 // build takes multipart/form-data with the parts "config", a function's
-// configuration as JSON, which may be left out, and "source", a tar.gz, in
-// this order. It answers with a line of JSON for each line of the build's log.
+// configuration as JSON, which may be left out, and either "source", a tar.gz,
+// or "files", the sources as JSON, in this order. It answers with a line of JSON for each line of the build's log.
 func (s *server) build(w http.ResponseWriter, r *http.Request) error {
 	if s.o.Builder == nil {
 		return problem.New(http.StatusNotImplemented, "this control plane does not build")
@@ -88,12 +88,16 @@ func receive(parts *multipart.Reader, dir string) (cfg function.Config, archive 
 			if err := save(part, archive); err != nil {
 				return cfg, "", err
 			}
+		case "files":
+			if archive, err = takeFiles(part, dir); err != nil {
+				return cfg, "", err
+			}
 		default:
-			return cfg, "", problem.New(http.StatusBadRequest, fmt.Sprintf("unknown part %q%s", part.FormName(), document.DidYouMean(part.FormName(), []string{"config", "source"})))
+			return cfg, "", problem.New(http.StatusBadRequest, fmt.Sprintf("unknown part %q%s", part.FormName(), document.DidYouMean(part.FormName(), []string{"config", "source", "files"})))
 		}
 	}
 	if archive == "" {
-		return cfg, "", problem.New(http.StatusBadRequest, `the part "source" is missing`)
+		return cfg, "", problem.New(http.StatusBadRequest, `the part "source" or "files" is missing`)
 	}
 	return cfg, archive, nil
 }

@@ -178,7 +178,7 @@ func (s *server) who(r *http.Request, rule access.Rule) (context.Context, func()
 		}
 		return access.With(r.Context(), access.Local()), func() {}, nil
 	}
-	if rule.Scope == access.Unrestricted && rule.Reads {
+	if rule.Scope == access.Unrestricted {
 		return r.Context(), func() {}, nil
 	}
 	client := clientOf(r)

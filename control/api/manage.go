@@ -69,6 +69,8 @@ type Rotated struct {
 // manage are the routes about callers, secrets and records.
 func (s *server) manage() map[string]handler {
 	return map[string]handler{
+		"GET /api/v1/signin":            s.signIn,
+		"POST /api/v1/signin":           s.redeem,
 		"GET /api/v1/whoami":            s.whoami,
 		"GET /api/v1/tokens":            s.tokens,
 		"POST /api/v1/tokens":           s.createToken,

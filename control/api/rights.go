@@ -32,6 +32,7 @@ func rights() map[string]right {
 		"DELETE /api/v1/functions/{name}": {operation: "functions.delete", of: oneFunction},
 
 		"GET /api/v1/functions/{name}/logs":                       {operation: "logs.read", of: oneFunction},
+		"GET /api/v1/functions/{name}/sources":                    {operation: "sources.read", of: oneFunction},
 		"GET /api/v1/functions/{name}/asyncapi":                   {operation: "functions.read", of: oneFunction},
 		"GET /api/v1/functions/{name}/figures":                    {operation: "functions.read", of: oneFunction},
 		"GET /api/v1/figures":                                     {operation: "functions.read", of: collection},
@@ -110,6 +111,8 @@ func rights() map[string]right {
 		"GET /api/v1/tokens":         {operation: "tokens.list", of: collection},
 		"POST /api/v1/tokens":        {operation: "tokens.create", of: collection},
 		"DELETE /api/v1/tokens/{id}": {operation: "tokens.revoke", of: collection},
+		"GET /api/v1/signin":         {operation: "api.describe"},
+		"POST /api/v1/signin":        {operation: "self.signin"},
 		"GET /api/v1/whoami":         {operation: "self.read"},
 		"GET /api/v1/audit":          {operation: "audit.read"},
 		"POST /api/v1/keys/rotate":   {operation: "keys.rotate"},

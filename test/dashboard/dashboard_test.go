@@ -38,6 +38,12 @@ type machine struct {
 
 func newMachine(t *testing.T, flags ...string) *machine {
 	t.Helper()
+	return newMachineAt(t, addr(t), flags...)
+}
+
+// newMachineAt is one whose API, and with it the dashboard, is at an address.
+func newMachineAt(t *testing.T, api string, flags ...string) *machine {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +53,7 @@ func newMachine(t *testing.T, flags ...string) *machine {
 			t.Fatalf("%s is not built: run make build (%v)", name, err)
 		}
 	}
-	m := &machine{T: t, flags: flags, root: root, data: readable(t, "mydash"), api: addr(t), gateway: addr(t)}
+	m := &machine{T: t, flags: flags, root: root, data: readable(t, "mydash"), api: api, gateway: addr(t)}
 	m.env = append(os.Environ(), "MYELIN_API="+m.api, "MYELIN_CACHE="+readable(t, "mycache"), "MYELIN_PROCESSOR="+filepath.Join(root, "bin/processor"), "NO_COLOR=1")
 	t.Cleanup(m.stop)
 	m.start()

@@ -1,6 +1,7 @@
 // Package oidc knows callers by the tokens of an OpenID Connect issuer: it
 // checks signature, issuer, audience and time, and turns a claim into roles. It
-// asks the issuer for nothing but its keys, and keeps no users.
+// asks the issuer for its keys, and for the token of somebody whom a browser has
+// sent back from it, and keeps no users.
 package oidc
 
 import (
@@ -23,8 +24,9 @@ import (
 
 // Options of an issuer's tokens.
 type Options struct {
-	Issuer   string // URL, of https unless it is this machine's own
-	Audience string // that tokens must be for
+	Issuer   string  // URL, of https unless it is this machine's own
+	Audience string  // that tokens must be for, if they are not for Client
+	Client   *Client // nil: nobody signs in by a browser
 	// Claim that has the roles; default "roles". Its words count if they begin
 	// with "myelin:", and a grant follows, or if Grants has them: a group that
 	// is called admin by chance is nobody's admin here.
@@ -44,7 +46,7 @@ type Verifier struct {
 	client *http.Client
 
 	mu       sync.Mutex
-	verifier *goidc.IDTokenVerifier
+	provider *goidc.Provider
 }
 
 // algorithms are those with which only the issuer can sign.
@@ -58,7 +60,9 @@ func New(o Options) (*Verifier, error) {
 		return nil, fmt.Errorf("OIDC issuer %q: want a URL such as https://id.example.org", o.Issuer)
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		return nil, fmt.Errorf("OIDC issuer %q: want https", o.Issuer)
-	case o.Audience == "":
+	case o.Client != nil && o.Client.ID == "":
+		return nil, errors.New("OIDC client: say by which client id the issuer knows this control plane")
+	case o.Audience == "" && o.Client == nil:
 		return nil, errors.New("OIDC audience: say for whom tokens must be, which is this control plane's client id at the issuer")
 	}
 	if o.Claim == "" {
@@ -75,35 +79,49 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// ready returns what verifies, and finds out at first where the issuer's keys
-// are. An issuer that cannot be reached is asked again at the next token.
-func (v *Verifier) ready() (*goidc.IDTokenVerifier, error) {
+// ready returns the issuer, and finds out at first where it is asked and where
+// its keys are. An issuer that cannot be reached is asked again at the next token.
+func (v *Verifier) ready() (*goidc.Provider, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.verifier != nil {
-		return v.verifier, nil
+	if v.provider != nil {
+		return v.provider, nil
 	}
 	// The keys are fetched with this context as long as there are tokens.
 	p, err := goidc.NewProvider(goidc.ClientContext(context.Background(), v.client), v.o.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", access.ErrUnavailable, err)
 	}
-	v.verifier = p.Verifier(&goidc.Config{ClientID: v.o.Audience, SupportedSigningAlgs: algorithms})
-	return v.verifier, nil
+	v.provider = p
+	return p, nil
+}
+
+// parse takes a token that the issuer has signed for this control plane and that
+// is not over.
+func (v *Verifier) parse(ctx context.Context, text string) (*goidc.IDToken, error) {
+	p, err := v.ready()
+	if err != nil {
+		return nil, err
+	}
+	token, err := p.Verifier(&goidc.Config{SkipClientIDCheck: true, SupportedSigningAlgs: algorithms}).Verify(ctx, text)
+	if err != nil || token.Subject == "" || !slices.ContainsFunc(token.Audience, v.ours) {
+		return nil, access.ErrRefused
+	}
+	return token, nil
+}
+
+func (v *Verifier) ours(audience string) bool {
+	return audience != "" && (audience == v.o.Audience || v.o.Client != nil && audience == v.o.Client.ID)
 }
 
 // Verify implements [access.Verifier].
 func (v *Verifier) Verify(ctx context.Context, text string) (access.Caller, time.Time, error) {
-	verifier, err := v.ready()
+	token, err := v.parse(ctx, text)
 	if err != nil {
 		return access.Caller{}, time.Time{}, err
 	}
-	token, err := verifier.Verify(ctx, text)
-	if err != nil {
-		return access.Caller{}, time.Time{}, access.ErrRefused
-	}
 	var claims map[string]json.RawMessage
-	if err := token.Claims(&claims); err != nil || token.Subject == "" {
+	if err := token.Claims(&claims); err != nil {
 		return access.Caller{}, time.Time{}, access.ErrRefused
 	}
 	grants := v.grants(words(claims[v.o.Claim]))

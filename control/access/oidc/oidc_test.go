@@ -29,6 +29,8 @@ type issuer struct {
 	url string
 	rsa *rsa.PrivateKey
 	ec  *ecdsa.PrivateKey
+	// redeem answers who brings a code.
+	redeem http.HandlerFunc
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
@@ -61,6 +63,7 @@ func newIssuer(t *testing.T) *issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) { i.redeem(w, r) })
 	mux.HandleFunc("/keys", answer(map[string]any{"keys": []any{
 		map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "r", "n": b64(i.rsa.N.Bytes()), "e": b64(big.NewInt(int64(i.rsa.E)).Bytes())},
 		map[string]string{"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "e", "x": b64(point[1:33]), "y": b64(point[33:])},

@@ -161,7 +161,7 @@ func (op operation) body(t *testing.T, known map[string]any) object {
 				parts[name] = ref(t, known, schema)
 			}
 		}
-		return object{"required": true, "content": object{"multipart/form-data": object{"schema": object{"type": "object", "properties": parts, "required": []string{"source"}}}}}
+		return object{"required": true, "content": object{"multipart/form-data": object{"schema": object{"type": "object", "properties": parts}}}}
 	}
 	if op.Body == "" {
 		return nil

@@ -122,14 +122,14 @@ var objects = map[string]any{
 	"Mapping": function.Mapping{}, "MappingInput": mappingInput{}, "MappingList": api.MappingList{}, "AppliedMapping": api.AppliedMapping{},
 	"DealerList": api.DealerList{}, "DealerTable": api.DealerTable{}, "TriggerList": api.TriggerList{}, "BindingList": api.BindingList{}, "FigureList": api.FigureList{}, "TriggerKindList": api.TriggerKindList{}, "LetterList": api.LetterList{}, "LetterboxList": api.LetterboxList{}, "Letter": letterbox.Kept{}, "Redriven": api.Redriven{}, "Purged": api.Purged{},
 	"Capture": capture.Capture{}, "CaptureSpec": tap.Spec{}, "CapturedEvent": tap.Event{}, "CaptureList": api.CaptureList{}, "Replayed": api.Replayed{},
-	"TemplateList": api.TemplateList{}, "Beginning": api.Beginning{},
+	"TemplateList": api.TemplateList{}, "Beginning": api.Beginning{}, "SourceList": api.SourceList{}, "SignInDoor": api.SignInDoor{}, "SignInCode": api.SignInCode{}, "SignedIn": api.SignedIn{},
 	"BuildEvent": api.BuildEvent{}, "Problem": problem.Problem{}, "Version": versionAnswer{}, "Health": healthAnswer{},
 	"Caller": api.Caller{}, "TokenInput": api.TokenInput{}, "CreatedToken": api.CreatedToken{}, "TokenList": api.TokenList{},
 	"Secret": secret.Secret{}, "SecretInput": api.SecretInput{}, "SecretList": api.SecretList{}, "AuditList": api.AuditList{}, "Rotated": api.Rotated{},
 }
 
 // sources are the directories of the packages whose comments describe fields.
-var sources = []string{"..", "../../apply", "../../access", "../../audit", "../../secret", "../../history", "../../problem", "../../capture", "../../../processor/tap", "../../../function", "../../../binding/host", "../../../trigger", "../../../trigger/letter", "../../../trigger/letterbox", "../../../build", "."}
+var sources = []string{"..", "../../apply", "../../access", "../../audit", "../../secret", "../../history", "../../problem", "../../capture", "../../../processor/tap", "../../../function", "../../../binding/host", "../../../trigger", "../../../trigger/letter", "../../../trigger/letterbox", "../../../build", "../../../build/files", "."}
 
 // schemas makes the schemas of all objects, by name.
 func schemas(t *testing.T) map[string]any {

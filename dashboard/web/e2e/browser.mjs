@@ -61,8 +61,28 @@ export async function fits(page, what) {
   assert.ok(is <= may, `${what} is ${is} wide in a window of ${may}`);
 }
 
+/** looks are the windows and colours in which pages are looked at; with pictures,
+ * the other two as well. */
+const four = [['light', 1440, 900, 'light'], ['narrow-dark', 360, 740, 'dark'], ['dark', 1440, 900, 'dark'], ['narrow', 360, 740, 'light']];
+export const looks = pictures ? four : four.slice(0, 2);
+
 export async function picture(page, name) {
   if (pictures) await page.screenshot({ path: path.join(pictures, name + '.png') });
+}
+
+/** everyPicture takes one of a page as it is in each look. */
+export async function everyPicture(page, name) {
+  if (!pictures) return;
+  const was = page.viewportSize();
+  const scheme = await page.evaluate(() => document.documentElement.dataset.theme);
+  for (const [look, width, height, colorScheme] of four) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height });
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 300)))));
+    await picture(page, name + '-' + look);
+  }
+  await page.emulateMedia({ colorScheme: scheme });
+  await page.setViewportSize(was);
 }
 
 /** until waits for something to be so, and says what was there instead. */

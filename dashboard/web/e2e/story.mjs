@@ -1,39 +1,10 @@
 // The whole story over an empty machine: a template, edited, deployed, called,
 // published, given a tenth of the traffic, taken back.
 import assert from 'node:assert/strict';
-import { accessible, fits, gateway, home, open, picture, sound, step, until, visit, wish } from './browser.mjs';
+import { accessible, everyPicture, fits, gateway, home, looks, open, picture, sound, step, until, visit, wish } from './browser.mjs';
+import { deployed, editor, failed, key, marks } from './editor.mjs';
 
 const browser = await open();
-const key = process.platform === 'darwin' ? 'Meta' : 'Control';
-
-/** editor is one of the two on a page. */
-function editor(page, name) {
-  const content = page.locator(`[data-editor=${name}] .cm-content`);
-  return {
-    content,
-    lines: () => content.locator('.cm-line').allInnerTexts(),
-    text: async () => (await content.locator('.cm-line').allInnerTexts()).map((l) => l.replace(/\n$/, '')).join('\n'),
-    /** write pastes over all that is there. */
-    async write(text) {
-      await content.press(key + '+a');
-      await content.evaluate((to, text) => {
-        const clipboardData = new DataTransfer();
-        clipboardData.setData('text/plain', text);
-        to.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
-      }, text);
-    },
-    /** replace finds words and writes others in their place, as somebody would. */
-    async replace(from, to) {
-      const all = (await this.text()).split(from);
-      assert.equal(all.length, 2, `${from} is there ${all.length - 1} times in:\n${all.join(from)}`);
-      await this.write(all.join(to));
-      await until('it is written', async () => (await this.text()) === all.join(to) || (await this.text()));
-    },
-  };
-}
-const deployed = (page) => until('it serves', async () => (await page.locator('[data-deployed]').count()) === 1 || (await page.locator('main').innerText()));
-const failed = (page, what) => until('it says so', async () => what.test(await page.locator('main').innerText()) || (await page.locator('main').innerText()));
-const marks = (page, name) => page.locator(`[data-editor=${name}] .cm-lintRange-error`);
 
 try {
   const page = await visit(browser);
@@ -46,12 +17,11 @@ try {
     await until('templates', async () => (await page.locator('[data-template]').count()) >= 10);
     await accessible(page, 'an empty machine');
     await fits(page, 'an empty machine');
-    await picture(page, 'first-light');
+    await everyPicture(page, 'first');
     const narrow = await visit(browser, { width: 360, height: 740, scheme: 'dark' });
     await narrow.locator('[data-template]').first().waitFor();
     await fits(narrow, 'an empty machine, narrow');
     await accessible(narrow, 'an empty machine, narrow and dark');
-    await picture(narrow, 'first-narrow-dark');
     await narrow.context().close();
   });
 
@@ -89,7 +59,7 @@ try {
     await failed(page, new RegExp(`configuration, line ${line}\\s[^]*triggerz`));
     await until('a mark', async () => (await marks(page, 'config').count()) >= 1 || (await marks(page, 'config').count()));
     await accessible(page, 'an editor with a mistake');
-    await picture(page, 'new-wrong-light');
+    await everyPicture(page, 'new-wrong');
     await config.replace('\n  triggerz: {}', '\n  env: [{name: WORD, value: "a: b"}]');
     await code.replace('    name = ', '    if True\n    name = ');
     await page.getByRole('button', { name: 'Deploy', exact: true }).click();
@@ -106,7 +76,7 @@ try {
     await page.getByRole('button', { name: 'Deploy', exact: true }).click();
     await deployed(page);
     assert.match(await page.locator('[data-log=deploy]').innerText(), /built hello-python/);
-    await picture(page, 'new-deployed-light');
+    await everyPicture(page, 'new-deployed');
     await accessible(page, 'a function that was deployed');
     await page.getByRole('link', { name: 'Call it' }).click();
     await page.getByLabel('Body').fill('Ada');
@@ -163,7 +133,6 @@ try {
       const n = await answers();
       return (n.Servus > 0 && n.Moin > n.Servus) || n;
     });
-    await picture(page, 'canary-light');
     await alias.getByRole('button', { name: 'Back to 100 % v1' }).click();
     await until('it is back', async () => (await alias.locator('[data-alias=now]').innerText()) === '100 % v1');
     await until('one greets', async () => (await answers()).Servus === 0);
@@ -177,8 +146,8 @@ try {
     await until('it says so', async () => /deployed by somebody else/.test(await page.locator('[role=alert]').innerText()));
     assert.ok(await page.getByRole('button', { name: 'Deploy', exact: true }).isDisabled());
     await page.getByRole('button', { name: 'Take what is deployed' }).click();
-    // Its code was built elsewhere, and is not kept.
-    await until('no code', async () => (await page.locator('[data-editor=code]').count()) === 0);
+    // Its code came with the command line, and is what the control plane built.
+    await until('that code', async () => /from elsewhere/.test(await code.text()));
     await config.replace('LEVEL', 'LOUDNESS');
     await page.getByRole('button', { name: 'Deploy', exact: true }).click();
     await deployed(page);
@@ -204,7 +173,7 @@ try {
   });
 
   await step('light and dark, narrow and wide', async () => {
-    for (const [look, width, height, scheme] of [['light', 1440, 900, 'light'], ['narrow-dark', 360, 740, 'dark']]) {
+    for (const [look, width, height, scheme] of looks) {
       const p = await visit(browser, { width, height, scheme, hash: '#/new/go-http' });
       for (const hash of ['/new/go-http', '/new', '/functions/default/hello-python/edit']) {
         await p.evaluate((h) => (location.hash = h), hash);

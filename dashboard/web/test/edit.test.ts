@@ -3,8 +3,9 @@ import schema from '../../../docs/reference/function-schema.json';
 import { readConfig } from '../src/editor/config';
 import { fileOf, languageOf } from '../src/lib/code';
 import { parse } from '../src/lib/route';
-import { at, keysOf, kindFor, pathAt, valuesOf, type Schema } from '../src/lib/outline';
-import { archive } from '../src/lib/tar';
+import { at, keysOf, valuesOf, type Schema } from '../src/lib/schema';
+import { changes, languageIn, rows, sizeOf, wrongName } from '../src/lib/sources';
+import { kindFor, pathAt } from '../src/lib/yaml';
 import { over, placeIn, shown } from '../src/lib/written';
 
 const root = schema as Schema;
@@ -91,17 +92,25 @@ describe('deploy', () => {
     expect(placeIn('main.js', ['/tmp/domain.js:12'])).toBe(0);
     expect(placeIn('main.py', ['x'.repeat(1_000_000)])).toBe(0);
   });
-  it('packs what tar takes', async () => {
-    const packed = await archive({ 'main.py': 'print("ü")\n' });
-    const tar = new Uint8Array(await new Response(packed.stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer());
-    const text = (from: number, to: number) => new TextDecoder().decode(tar.subarray(from, to));
-    expect(tar.length % 512).toBe(0);
-    expect(text(0, 7)).toBe('main.py');
-    expect(parseInt(text(124, 135), 8)).toBe(12);
-    expect(text(512, 524)).toBe('print("ü")\n');
-    const sum = tar.subarray(0, 512).reduce((a, b, i) => a + (i >= 148 && i < 156 ? 32 : b), 0);
-    expect(parseInt(text(148, 154), 8)).toBe(sum);
-    await expect(archive({ ['x'.repeat(200)]: '' })).rejects.toThrow(/too long/);
+});
+
+describe('files', () => {
+  it('have names that are what they look like', () => {
+    const others = ['main.py', 'lib/a.py'];
+    for (const ok of ['b.py', 'lib/b.py', 'größe.py', 'a b.py', 'データ/読む.js', '.env.example']) expect(wrongName(ok, others)).toBe('');
+    const wrong = ['', '/a', '../a', 'a/../b', './a', 'a//b', 'a/', 'a\\b', 'C:a', 'a\u202eb', 'a\0', 'a\nb', 'a\u200bb', 'a\u00a0b', ' a', 'x'.repeat(201), 'main.py', 'Main.PY', 'main.py/a', 'lib', 'LIB'];
+    for (const w of wrong) expect(wrongName(w, others), JSON.stringify(w)).not.toBe('');
+  });
+  it('are drawn as a tree', () => {
+    expect(rows(['lib/b.py', 'main.py', 'lib/sub/c.py', 'a.py', 'lib/a.py']).map((r) => ' '.repeat(r.depth) + r.name)).toEqual(['a.py', 'main.py', 'lib/', ' a.py', ' b.py', ' sub/', '  c.py']);
+    expect(languageIn('lib/a.test.go')).toBe('golang');
+    expect(languageIn('Makefile')).toBe('');
+  });
+  it('differ', () => {
+    const from = [{ path: 'a', text: '1' }, { path: 'b', base64: 'AAE=' }, { path: 'c', text: '3' }];
+    expect(changes(from, [{ path: 'a', text: '2' }, { path: 'b', base64: 'AAE=' }, { path: 'd' }])).toEqual([{ path: 'a', from: '1', to: '2' }, { path: 'c', from: '3', to: '' }, { path: 'd', from: '', to: '' }]);
+    expect(sizeOf(from[1])).toBe(2);
+    expect(sizeOf({ path: 'u', text: 'ü' })).toBe(2);
   });
 });
 

@@ -25,6 +25,13 @@ export function withoutCode(spec: Record<string, unknown> | undefined): Record<s
   return Object.keys(others).length > 0 ? { ...rest, build: others } : rest;
 }
 
+/** staged is a configuration whose sources are on their way already. */
+export function staged(spec: Record<string, unknown> | undefined): Record<string, unknown> {
+  const { build, ...rest } = spec ?? {};
+  const { functionSourceCode: _, path: _path, codeEntryType: _type, codeEntryAttributes: _attributes, functionConfigPath: _config, ...others } = (build ?? {}) as Record<string, unknown>;
+  return Object.keys(others).length > 0 ? { ...rest, build: others } : rest;
+}
+
 const endings: Record<string, string> = { python: '.py', nodejs: '.js', golang: '.go', go: '.go', shell: '.sh', java: '.java', c: '.c' };
 
 /** languageOf is the language of a runtime such as python:3.12. */

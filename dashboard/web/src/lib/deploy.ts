@@ -1,9 +1,9 @@
 // Builds and deploys a function from what is written in the browser, by the
 // public API: build, store, wait until it serves.
 import { address, ask, credentials, get, part, pieces, Problem, problemOf, type Mistake } from './api';
-import { coded, withoutCode } from './code';
+import { coded, staged, withoutCode } from './code';
 import { pause } from './live.svelte';
-import { archive } from './tar';
+import type { Source } from './sources';
 import type { Fn } from './types';
 import { artefact, over, theirs, type Config } from './written';
 
@@ -12,23 +12,25 @@ export type Step = 'build' | 'store' | 'start' | 'done';
 export interface Order {
   config: Config;
   namespace: string;
-  code: string | undefined; // undefined: what runs is not built anew
-  file: string;
+  code: string | undefined; // what is kept with the configuration, in one file
+  file: string; // its name
+  files: Source[] | undefined; // what is not; neither: what runs is not built anew
   former: Fn | undefined; // what is replaced
   base: string; // its revision; '' if there must be none, '*' for any
 }
 
-/** deploy does all of it. It tells each step and each line of the build's log. */
-export async function deploy(o: Order, told: (step: Step) => void, log: (line: string) => void, stopped: AbortSignal): Promise<Fn> {
+/** deploy does all of it. It tells each step, with what was stored, and each line of
+ * the build's log. */
+export async function deploy(o: Order, told: (step: Step, stored?: Fn) => void, log: (line: string) => void, stopped: AbortSignal): Promise<Fn> {
   let { config } = o;
   let digest = o.former?.metadata.annotations?.[artefact] ?? '';
-  if (o.code !== undefined) {
+  if (o.code !== undefined || o.files) {
     told('build');
     const made = await build(o, log, stopped);
     digest = made.digest;
     config = { ...over(made.config, config), metadata: over(made.config.metadata, config.metadata) };
-    const build_ = (config.spec.build ?? {}) as Record<string, unknown>;
-    config.spec = { ...config.spec, build: { ...build_, functionSourceCode: coded(o.code) } };
+    const spec = withoutCode(config.spec);
+    config.spec = o.code === undefined ? spec : { ...spec, build: { ...(spec.build as object | undefined), functionSourceCode: coded(o.code) } };
   }
   told('store');
   const annotations = { ...theirs(o.former?.metadata.annotations), ...config.metadata.annotations, ...(digest ? { [artefact]: digest } : {}) };
@@ -36,7 +38,7 @@ export async function deploy(o: Order, told: (step: Step) => void, log: (line: s
   const condition: Record<string, string> = o.base === '' ? { 'If-None-Match': '*' } : o.base === '*' ? {} : { 'If-Match': `"${o.base}"` };
   const r = await ask(`functions/${part(config.metadata.name)}`, { method: 'PUT', query: { namespace: o.namespace }, headers: condition, body, signal: stopped });
   const stored = (await r.json()) as Fn;
-  told('start');
+  told('start', stored);
   const fn = await serving(stored, o.namespace, log, stopped);
   told('done');
   return fn;
@@ -45,8 +47,9 @@ export async function deploy(o: Order, told: (step: Step) => void, log: (line: s
 async function build(o: Order, log: (line: string) => void, stopped: AbortSignal): Promise<{ digest: string; config: Config }> {
   const form = new FormData();
   const { metadata: { resourceVersion: _, ...metadata }, ...rest } = o.config;
-  form.append('config', JSON.stringify({ ...rest, metadata: { ...metadata, namespace: o.namespace }, spec: withoutCode(o.config.spec) }));
-  form.append('source', await archive({ [o.file]: o.code ?? '' }), 'source.tar.gz');
+  form.append('config', JSON.stringify({ ...rest, metadata: { ...metadata, namespace: o.namespace }, spec: staged(o.config.spec) }));
+  const items: Source[] = o.files ?? [{ path: o.file, text: o.code, executable: o.file.endsWith('.sh') }];
+  form.append('files', JSON.stringify({ items }));
   const r = await fetch(address('builds', { namespace: o.namespace }), { method: 'POST', headers: credentials(), body: form, signal: stopped, cache: 'no-store' });
   if (!r.ok) throw await problemOf(r);
   let made: { digest: string; config: Config } | undefined;

@@ -1,9 +1,12 @@
 // What was written and not deployed, kept as long as the tab, also when the page
 // is loaded again.
 
+import type { Source } from './sources';
+
 export interface Draft {
   config: string;
   code: string | undefined;
+  files?: Source[];
   base: string; // the revision that it began with
 }
 
@@ -27,7 +30,8 @@ export function keep(of: string, d: Draft | undefined): void {
     sessionStorage.removeItem(key(of));
     if (d) kept.set(of, d);
     else kept.delete(of);
-    if (d && d.config.length + (d.code?.length ?? 0) < most) sessionStorage.setItem(key(of), JSON.stringify(d));
+    const text = d ? JSON.stringify(d) : '';
+    if (text && text.length < most) sessionStorage.setItem(key(of), text);
   } catch {
     // The browser has no room: it is kept in memory.
   }

@@ -18,6 +18,7 @@ export const keyOf = (namespace: string | undefined, name: string) => (namespace
 class Live {
   link: Link = $state('connecting');
   why = $state('');
+  notIn = ''; // why signing in at an issuer has failed
   lostAt = $state(0);
   now = $state(Date.now());
   loaded = $state(false);
@@ -77,7 +78,7 @@ class Live {
       } catch (e) {
         if (e instanceof Problem && e.status === 401) {
           this.link = 'signin';
-          this.why = signedIn() ? e.message : '';
+          this.why = signedIn() ? e.message : this.notIn;
           this.stop();
           return;
         }

@@ -10,6 +10,11 @@ class View {
   theme: Theme = $state((localStorage.getItem(key) as Theme | null) ?? 'system');
   dark = $state(false);
 
+  /** read takes the place from the address again. */
+  read(): void {
+    this.route = parse(location.hash);
+  }
+
   constructor() {
     const system = matchMedia('(prefers-color-scheme: dark)');
     const look = () => {
@@ -17,7 +22,7 @@ class View {
       document.documentElement.dataset.theme = this.dark ? 'dark' : 'light';
     };
     system.addEventListener('change', look);
-    addEventListener('hashchange', () => (this.route = parse(location.hash)));
+    addEventListener('hashchange', () => this.read());
     look();
     this.#look = look;
   }
