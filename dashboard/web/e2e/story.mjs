@@ -1,5 +1,6 @@
 // The whole story over an empty machine: a template, edited, deployed, called,
-// published, given a tenth of the traffic, taken back.
+// published, given a tenth of the traffic, taken back; and a dead letter of a
+// version that failed, run again in the one before.
 import assert from 'node:assert/strict';
 import { accessible, everyPicture, fits, gateway, home, looks, open, picture, sound, step, until, visit, wish } from './browser.mjs';
 import { deployed, editor, failed, key, marks } from './editor.mjs';
@@ -170,6 +171,30 @@ try {
     await until('the template', async () => /exports\.handler/.test(await code.text()));
     assert.equal(await page.evaluate(() => window.hacked), undefined, 'a stranger\'s script ran');
     sound(page, /status of 4(00|12)/);
+  });
+
+  await step('a version that fails is taken back, and what it failed at runs in the one before', async () => {
+    await wish('fail'); // what was deployed fails at an event
+    await page.evaluate(() => (location.hash = '/functions/default/hello-python/versions'));
+    await page.getByRole('button', { name: 'Publish a version' }).click();
+    await until('version 3', async () => /Version 3 is published/.test(await page.locator('[data-publish]').innerText()) || (await page.locator('main').innerText()));
+    const alias = page.locator('[data-alias=prod]');
+    await alias.getByLabel('Add a version to prod').selectOption('3');
+    await alias.getByRole('slider', { name: 'Share of v3' }).fill('50');
+    await alias.getByRole('button', { name: 'Move', exact: true }).click();
+    await until('half is version 3', async () => /50 % v3/.test(await alias.locator('[data-alias=now]').innerText()) || (await alias.innerText()));
+    await alias.getByRole('button', { name: 'Back to 100 % v1' }).click();
+    await until('it is back', async () => (await alias.locator('[data-alias=now]').innerText()) === '100 % v1' || (await alias.innerText()));
+    await page.getByRole('link', { name: 'Dead letters' }).click();
+    await page.locator('main').getByRole('link', { name: 'hello-python' }).first().click();
+    await until('the letter', async () => (await page.locator('main tbody tr').count()) === 1 || (await page.locator('main').innerText()));
+    await page.locator('main tbody tr').getByRole('link').click();
+    await until('its body', async () => (await page.locator('[data-letter=body]').innerText()) === 'a bad job');
+    await page.getByLabel('Run in').fill(':prod');
+    await page.getByRole('button', { name: 'Redrive' }).click();
+    await until('the version before runs it', async () => /^hello-python:1 ran it: 200/.test(await page.locator('[data-letter=done]').innerText()) || (await page.locator('main').innerText()));
+    await page.goBack();
+    await until('no letter is left', async () => (await page.locator('main tbody tr').count()) === 0 || (await page.locator('main').innerText()));
   });
 
   await step('light and dark, narrow and wide', async () => {

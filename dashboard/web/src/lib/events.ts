@@ -82,8 +82,8 @@ export function take(namespace: string, name: string): Request | undefined {
 // What belongs to one connection or is set anew for each request.
 const own = /^(host|content-length|connection|transfer-encoding|keep-alive|upgrade|te|trailer|expect|accept-encoding|content-type|x-forwarded-.*)$/i;
 
-/** replay is the request of a letter's event; undefined if its body is no text. */
-export function replay(l: Letter): Request | undefined {
+/** replay is the request of an event, of a letter or captured; undefined if its body is no text. */
+export function replay(l: Pick<Letter, 'event'>): Request | undefined {
   const e = l.event;
   const body = words(e.body);
   if (body.binary) return undefined;
@@ -93,5 +93,5 @@ export function replay(l: Letter): Request | undefined {
     if (!own.test(h.key) && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(h.key) && !value.binary && !/[\r\n\0]/.test(value.text)) headers.push([h.key, value.text]);
   }
   const method = e.method && e.method !== 'GET' && e.method !== 'HEAD' ? e.method : body.text === '' && e.method ? e.method : 'POST';
-  return { method, path: (e.path ?? '').replace(/^\/+/, ''), headers, body: body.text };
+  return { method, path: (e.url ?? e.path ?? '').replace(/^\/+/, ''), headers, body: body.text };
 }

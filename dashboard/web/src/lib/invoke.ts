@@ -64,7 +64,8 @@ function textOf(data: Uint8Array, r: Response): { body: string; binary: boolean 
   }
 }
 
-function laidOut(text: string, kind: string): string {
+/** laidOut is a body as it is read best. */
+export function laidOut(text: string, kind: string): string {
   if (!kind.includes('json') || text.length > most) return text;
   try {
     return JSON.stringify(JSON.parse(text), null, 2);
@@ -83,4 +84,10 @@ function logsOf(r: Response): Answer['logs'] {
   } catch {
     return [];
   }
+}
+
+/** verdict says whether two answers differ. */
+export function verdict([a, b]: Answer[]): string {
+  const parts = [a.status === b.status ? '' : `status ${a.status} and ${b.status}`, a.body === b.body && a.size === b.size ? '' : 'bodies differ'].filter(Boolean);
+  return parts.length === 0 ? 'Both answered the same.' : 'They differ: ' + parts.join(', ') + '.';
 }

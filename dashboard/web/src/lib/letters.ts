@@ -22,7 +22,7 @@ export interface Letter {
   first: string;
   last: string;
   from: { topic?: string; shard: number; offset: number };
-  event: { id: string; time: string; method?: string; path?: string; contentType?: string; key?: Bytes; headers?: { key: string; value?: Bytes }[]; body?: Bytes };
+  event: { id: string; time: string; method?: string; path?: string; url?: string; contentType?: string; key?: Bytes; headers?: { key: string; value?: Bytes }[]; fields?: { key: string; value?: Bytes }[]; body?: Bytes };
 }
 
 export interface Redriven {
