@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/bin:$(PATH)
 
-.PHONY: help setup build run test check verify bench chaos load fuzz docs clean
+.PHONY: help setup build run test check verify bench chaos load pictures fuzz docs clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ chaos: build ## kill things for hours (ROUNDS=20 EVENTS=10000000)
 
 load: build ## look at the dashboard with 1,000 functions and 500 changes a second (LOAD=10m)
 	@scripts/load.sh
+
+pictures: build ## take the screenshots of the dashboard anew (docs/images)
+	@scripts/pictures.sh
 
 fuzz: ## fuzz every parser and shared-memory entry (FUZZTIME=30s each)
 	@scripts/fuzz.sh

@@ -71,6 +71,9 @@ func receive(parts *multipart.Reader, dir string) (cfg function.Config, archive 
 		if err != nil {
 			return cfg, "", badRequest(err)
 		}
+		if name := part.FormName(); archive != "" && (name == "source" || name == "files") {
+			return cfg, "", problem.New(http.StatusBadRequest, "the sources are there twice: send source or files, once")
+		}
 		switch part.FormName() {
 		case "config":
 			text, err := io.ReadAll(io.LimitReader(part, maxObject+1))

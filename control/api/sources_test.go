@@ -85,6 +85,9 @@ func TestSourcesThereAndBack(t *testing.T) {
 			t.Error(path, code, text)
 		}
 	}
+	if code, text := w.buildFiles(list, list); code != http.StatusBadRequest || !strings.Contains(text, "twice") {
+		t.Error(code, text)
+	}
 	for files, want := range map[string]string{
 		`{"items":[{"path":"../x.py"}]}`:              "without . and ..",
 		`{"items":[{"path":"a\u202e.py"}]}`:           "signs that are not shown",
@@ -100,19 +103,17 @@ func TestSourcesThereAndBack(t *testing.T) {
 	}
 }
 
-// buildFiles has a list of files built.
-func (w *world) buildFiles(list string) (int, string) {
+// buildFiles has a list of files built, or several where one is wanted.
+func (w *world) buildFiles(lists ...string) (int, string) {
 	w.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
-	part, err := form.CreateFormField("files")
-	if err == nil {
-		_, err = io.WriteString(part, list)
+	for _, list := range lists {
+		if err := form.WriteField("files", list); err != nil {
+			w.Fatal(err)
+		}
 	}
-	if err == nil {
-		err = form.Close()
-	}
-	if err != nil {
+	if err := form.Close(); err != nil {
 		w.Fatal(err)
 	}
 	code, text := w.ask("POST", "/api/v1/builds", body.String(), "Content-Type", form.FormDataContentType())

@@ -206,7 +206,7 @@ func (m *machine) browse(script string, do func(what string)) {
 	if err != nil || len(scripts) == 0 {
 		m.Fatalf("no scripts: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(m.Context(), 4*patience)
+	ctx, cancel := context.WithTimeout(m.Context(), 4*patience+*long)
 	defer cancel()
 	c := exec.CommandContext(ctx, filepath.Join(m.root, "scripts/dashboard.sh"), "node", "e2e/"+script)
 	c.Env = append(m.env, "DASHBOARD_URL=http://"+m.api+"/", "GATEWAY_URL=http://"+m.gateway+"/")

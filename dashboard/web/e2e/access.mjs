@@ -1,11 +1,10 @@
 // Signing in, projects, tokens, secrets and the audit log, over a control plane
 // that asks who its callers are and has the function greet.
 import assert from 'node:assert/strict';
-import { accessible, fits, open, picture, sound, step, until, visit } from './browser.mjs';
+import { accessible, fits, looks, open, picture, sound, step, until, visit } from './browser.mjs';
 
 const admin = process.env.MYELIN_TOKEN;
 const browser = await open();
-const looks = [['light', 1440, 900, 'light'], ['dark', 1440, 900, 'dark'], ['narrow', 360, 740, 'light'], ['narrow-dark', 360, 740, 'dark']];
 const row = (page, text) => page.locator('main tbody tr', { hasText: text });
 async function signIn(page, token) {
   await page.getByLabel('Token').fill(token);

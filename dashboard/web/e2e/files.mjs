@@ -119,6 +119,10 @@ try {
   await step('a function in Go grows a second file', async () => {
     await page.evaluate(() => (location.hash = '/new/go-http'));
     await until('the code', async () => /"Hello, "/.test(await code.text()));
+    await deploy(page);
+    assert.match(await call('hello-go'), /^Hello, Ada/);
+    await page.evaluate(() => (location.hash = '/functions/default/hello-go/edit'));
+    await until('the code that is kept with it', async () => /"Hello, "/.test(await code.text()));
     const whole = await code.text();
     await page.getByRole('button', { name: 'Several files' }).click();
     await until('one of one', async () => (await files(page)).length === 1);
@@ -130,7 +134,7 @@ try {
     await code.replace('"Hello, "', 'hello');
     await deploy(page);
     assert.match(await call('hello-go'), /^Moin, Ada/);
-    await page.evaluate(() => (location.hash = '/functions/default/hello-go/edit'));
+    await page.reload();
     await until('both are kept', async () => (await files(page)).length === 2);
     sound(page, /status of 422/);
   });

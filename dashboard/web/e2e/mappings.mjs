@@ -1,10 +1,9 @@
 // Event mappings, over a machine with the function bill, whose list is read by
 // what the alias prod names, version 1.
 import assert from 'node:assert/strict';
-import { accessible, fits, open, picture, sound, step, until, visit, wish } from './browser.mjs';
+import { accessible, fits, looks, open, picture, sound, step, until, visit, wish } from './browser.mjs';
 
 const browser = await open();
-const looks = [['light', 1440, 900, 'light'], ['dark', 1440, 900, 'dark'], ['narrow', 360, 740, 'light'], ['narrow-dark', 360, 740, 'dark']];
 const row = (page, name) => page.locator('main tbody tr', { has: page.getByRole('link', { name, exact: true }) });
 
 try {

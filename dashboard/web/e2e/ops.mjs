@@ -2,11 +2,10 @@
 // five events failed for good, repairs, which works, and visits, whose 12 shards
 // two processors have.
 import assert from 'node:assert/strict';
-import { accessible, fits, open, picture, sound, step, until, visit, wish } from './browser.mjs';
+import { accessible, fits, looks, open, picture, sound, step, until, visit, wish } from './browser.mjs';
 
 const browser = await open();
 const rows = (page) => page.locator('main tbody tr');
-const looks = [['light', 1440, 900, 'light'], ['dark', 1440, 900, 'dark'], ['narrow', 360, 740, 'light'], ['narrow-dark', 360, 740, 'dark']];
 
 try {
   const page = await visit(browser);

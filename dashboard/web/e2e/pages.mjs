@@ -2,7 +2,7 @@
 // which logs what does harm where it is not shown as text, and broken, which
 // does not start.
 import assert from 'node:assert/strict';
-import { accessible, fits, gateway, home, open, picture, sound, step, until, visit, wish } from './browser.mjs';
+import { accessible, everyPicture, fits, gateway, home, open, picture, sound, step, until, visit, wish } from './browser.mjs';
 
 const browser = await open();
 const row = (page, name) => page.locator('[role=row]', { has: page.locator(`a[href="#/functions/default/${name}"]`) });
@@ -67,6 +67,8 @@ try {
     await row(page, 'greet').locator('a').click();
     await until('nine charts and the heat map', async () => (await page.locator('canvas').count()) === 10 || (await page.locator('canvas').count()));
     await until('its start, with its phases', async () => /cold[^]*exec .*worker .*import .*answer /.test(await page.getByRole('region', { name: 'The last starts' }).innerText()));
+    await page.locator('[data-starts]').scrollIntoViewIfNeeded();
+    await everyPicture(page, 'greet-starts');
     await until('times in it', async () => Number(await page.locator('[data-heat]').getAttribute('data-heat')) > 0);
     await until('a rate', async () => /[1-9]/.test(await page.locator('figure', { hasText: 'Events a second' }).locator('b').innerText()));
   });

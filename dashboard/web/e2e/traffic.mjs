@@ -1,7 +1,7 @@
 // Versions and traffic, over a machine with the function shares, whose source is
 // kept with it and answers with "one", and after "change" with "two".
 import assert from 'node:assert/strict';
-import { accessible, fits, gateway, home, open, picture, sound, step, until, visit, wish } from './browser.mjs';
+import { accessible, everyPicture, fits, gateway, home, looks, open, picture, sound, step, until, visit, wish } from './browser.mjs';
 
 const browser = await open();
 const api = home + 'api/v1/functions/shares/';
@@ -104,7 +104,7 @@ try {
     await until('the alias is moved', async () => (await now()) === '60 % v1, 40 % v2' || (await now()));
     await share();
     await until('what it did', async () => /In this step: v2 [1-9]/.test(await rollout.innerText()) || (await rollout.innerText()));
-    await picture(page, 'shares-rollout-light');
+    await everyPicture(page, 'shares-rollout');
     await rollout.getByRole('button', { name: 'Pause' }).click();
     await until('it is paused', async () => (await rollout.getAttribute('data-rollout')) === 'paused');
     await rollout.getByRole('button', { name: 'Abort' }).click();
@@ -115,7 +115,7 @@ try {
   await step('light and dark, narrow and wide', async () => {
     assert.equal(await page.evaluate(() => window.hacked), undefined, 'a stranger\'s script ran');
     sound(page, /status of 412/, /ERR_FAILED/);
-    for (const [look, width, height, scheme] of [['light', 1440, 900, 'light'], ['narrow-dark', 360, 740, 'dark']]) {
+    for (const [look, width, height, scheme] of looks) {
       const p = await visit(browser, { width, height, scheme, hash: '#/functions/default/shares/versions' });
       await p.locator('[data-alias=prod]').waitFor();
       await p.locator('[data-diff=sum]').first().waitFor();
