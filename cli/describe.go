@@ -105,7 +105,7 @@ func (a *app) page(f function.Function) string {
 		fmt.Fprintln(&b, "\nReplicas:")
 		rows := [][]string{{"  NAME", "STATE", "PID", "STARTED", "RESTARTS", "MESSAGE"}}
 		for _, r := range st.Replicas {
-			rows = append(rows, []string{"  " + r.Name, r.State, number(r.PID), ago(r.Started), fmt.Sprint(r.Restarts), r.Message})
+			rows = append(rows, []string{"  " + r.Name, r.State, number(r.PID), ago(r.Started), fmt.Sprint(r.Restarts), lastWord(r)})
 		}
 		_ = terminal.Table(&b, rows) // a builder takes everything
 	}
@@ -114,6 +114,14 @@ func (a *app) page(f function.Function) string {
 		fmt.Fprintf(&b, "\nLast lines:\n%s\n", indent(strings.Join(lines, "\n")))
 	}
 	return b.String()
+}
+
+// lastWord is what is wrong with a replica, or why it was started again.
+func lastWord(r function.Replica) string {
+	if r.Message != "" || r.LastEnd == "" {
+		return r.Message
+	}
+	return "started again: " + r.LastEnd
 }
 
 // scalingPage tells how many replicas are wanted, and how that came.

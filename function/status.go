@@ -64,6 +64,8 @@ type Replica struct {
 	Artefact string `json:"artefact,omitempty"`
 	// Why, when something is wrong.
 	Message string `json:"message,omitempty"`
+	// Why it was last started again, and what had to be made anew for that.
+	LastEnd string `json:"lastEnd,omitempty"`
 }
 
 // Scaling says how many processors are wanted, where their number follows the load.

@@ -48,7 +48,8 @@ func (e *engine) imageOf(ctx context.Context, d platform.Deployment) (*made, err
 	m := e.images[key]
 	e.mu.Unlock()
 	if m != nil {
-		return m, e.haveImage(ctx, m.tag)
+		_, err := e.haveImage(ctx, m.tag)
+		return m, err
 	}
 	m = &made{artefact: a}
 	if err := e.load(ctx, e.repository(d.Name), m); err != nil {
@@ -61,21 +62,22 @@ func (e *engine) imageOf(ctx context.Context, d platform.Deployment) (*made, err
 	return m, nil
 }
 
-// haveImage loads an image again that the engine no longer has.
-func (e *engine) haveImage(ctx context.Context, tag string) error {
-	_, err := e.client.ImageInspect(ctx, tag)
+// haveImage loads an image again that the engine no longer has, and says whether it
+// did.
+func (e *engine) haveImage(ctx context.Context, tag string) (made bool, err error) {
+	_, err = e.client.ImageInspect(ctx, tag)
 	if err == nil || !cerrdefs.IsNotFound(err) {
-		return e.problem("look for image", err)
+		return false, e.problem("look for image", err)
 	}
 	e.mu.Lock()
 	m := e.images[tag]
 	e.mu.Unlock()
 	if m == nil {
-		return errNoImage
+		return false, errNoImage
 	}
 	repository, _, _ := strings.Cut(tag, ":")
 	again := *m
-	return e.load(ctx, repository, &again)
+	return true, e.load(ctx, repository, &again)
 }
 
 // load makes an image and gives it to the engine, unless that has it.

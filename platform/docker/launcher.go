@@ -46,7 +46,11 @@ func (l launcher) Start(r supervise.Record, s process.Spec) (supervise.Process, 
 	if err := json.Unmarshal(r.Version.Extra, &spec); err != nil {
 		return nil, fmt.Errorf("start container: read what is to run: %w", err)
 	}
-	if err := errors.Join(l.e.remove(ctx, l.containerName(r.Name)), l.e.haveNetwork(ctx, spec.Network), l.e.haveImage(ctx, spec.Image)); err != nil {
+	if err := l.e.remove(ctx, l.containerName(r.Name)); err != nil {
+		return nil, err
+	}
+	mended, err := l.e.mend(ctx, spec)
+	if err != nil {
 		return nil, err
 	}
 	id, err := l.create(ctx, r, s, spec)
@@ -54,6 +58,7 @@ func (l launcher) Start(r supervise.Record, s process.Spec) (supervise.Process, 
 		return nil, err
 	}
 	p := l.e.replica(id, s.Output.Name(), 0, spec.Memory)
+	p.mended = mended
 	if len(s.FDs) > 0 {
 		p.offer, err = l.offer(filepath.Join(r.Scratch, socketsFile), r.Version.Socket, s.FDs[0])
 	}
@@ -69,6 +74,20 @@ func (l launcher) Start(r supervise.Record, s process.Spec) (supervise.Process, 
 		return nil, errors.Join(err, l.e.remove(ctx, id))
 	}
 	return p, nil
+}
+
+// mend makes the network and the image of a container if the engine has them no
+// longer, and says what it made.
+func (e *engine) mend(ctx context.Context, s spec) (mended []string, err error) {
+	network, nerr := e.haveNetwork(ctx, s.Network)
+	image, ierr := e.haveImage(ctx, s.Image)
+	if network {
+		mended = append(mended, "its network was gone from the engine and was made again")
+	}
+	if image {
+		mended = append(mended, "its image was gone from the engine and was made again")
+	}
+	return mended, errors.Join(nerr, ierr)
 }
 
 // see learns which process of the engine's machine a container is, if it still runs.

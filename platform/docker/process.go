@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -30,6 +31,7 @@ type replica struct {
 	ident  process.Identity
 	memory int64
 	offer  *offer
+	mended []string // what had to be made anew to start it
 
 	life context.Context // ends with Release, or when the container has ended
 	end  context.CancelFunc
@@ -51,6 +53,9 @@ func (p *replica) Self() int { return 1 }
 
 // Deaf reports that the container has not fetched its listening socket.
 func (p *replica) Deaf() bool { return p.offer != nil && !p.offer.taken.Load() }
+
+// Mended says what the engine had no longer when the container was started.
+func (p *replica) Mended() string { return strings.Join(p.mended, "; ") }
 
 // Wait implements [supervise.Process]. An engine that is away is waited for:
 // containers live on without it.

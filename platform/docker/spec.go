@@ -136,20 +136,21 @@ func (e *engine) networkOf(d platform.Deployment) string {
 	return "myelin-" + e.id + "-" + project
 }
 
-// haveNetwork makes a project's network if there is none.
-func (e *engine) haveNetwork(ctx context.Context, name string) error {
+// haveNetwork makes a project's network if there is none, and says whether it did.
+func (e *engine) haveNetwork(ctx context.Context, name string) (made bool, err error) {
 	if !strings.HasPrefix(name, "myelin-"+e.id+"-") {
-		return nil // somebody else's
+		return false, nil // somebody else's
 	}
-	_, err := e.client.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
+	_, err = e.client.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
 	if cerrdefs.IsNotFound(err) {
 		e.loading.Lock() // an engine makes two of one name if it is asked twice at once
 		defer e.loading.Unlock()
 		if _, err = e.client.NetworkInspect(ctx, name, client.NetworkInspectOptions{}); cerrdefs.IsNotFound(err) {
 			_, err = e.client.NetworkCreate(ctx, name, client.NetworkCreateOptions{Driver: "bridge", Labels: map[string]string{labelPlatform: e.id}})
+			made = err == nil
 		}
 	}
-	return e.problem("make network "+name, err)
+	return made, e.problem("make network "+name, err)
 }
 
 // Stopped implements [local.Engine]. An engine has room for some thirty networks.

@@ -122,7 +122,7 @@ func (g *Group) take(f found) {
 	}
 	r.mark, r.kills = markLogs(g.logs()), r.limits.OOMKills()
 	id := f.p.ID()
-	r.status = function.Replica{Name: f.Name, State: ready, PID: id.PID, Started: f.Started, Restarts: f.Restarts, Artefact: v.Artefact}
+	r.status = function.Replica{Name: f.Name, State: ready, PID: id.PID, Started: f.Started, Restarts: f.Restarts, LastEnd: f.LastEnd, Artefact: v.Artefact}
 	if f.Started.IsZero() { // a record from before they had it
 		r.status.Started = time.Now()
 	}

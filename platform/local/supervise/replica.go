@@ -107,6 +107,7 @@ func (r *replica) crashed(reason string) bool {
 			s.Message += ": " + last
 		}
 		s.Restarts++
+		s.LastEnd = s.Message
 		if r.crashes > 1 {
 			s.State = backoff
 		}
@@ -181,9 +182,14 @@ func (r *replica) spawn(spec process.Spec) (Process, error) {
 	return p, err
 }
 
-// begun notes the process p.
+// begun notes the process p, and what had to be mended to start it again.
 func (r *replica) begun(p Process) {
-	r.update(func(s *function.Replica) { s.PID, s.Started = p.ID().PID, time.Now() })
+	r.update(func(s *function.Replica) {
+		s.PID, s.Started = p.ID().PID, time.Now()
+		if m, ok := p.(interface{ Mended() string }); ok && s.Restarts > 0 && m.Mended() != "" {
+			s.LastEnd += "; " + m.Mended()
+		}
+	})
 }
 
 func (r *replica) record(id process.Identity, drains bool) Record {
@@ -193,7 +199,7 @@ func (r *replica) record(id process.Identity, drains bool) Record {
 	if id == (process.Identity{}) { // it is about to be
 		started = time.Now()
 	}
-	return Record{Identity: id, Name: r.place.Name, Scratch: r.place.Scratch, Version: r.version, Started: started, Draining: drains, Parked: r.parked, Restarts: r.status.Restarts}
+	return Record{Identity: id, Name: r.place.Name, Scratch: r.place.Scratch, Version: r.version, Started: started, Draining: drains, Parked: r.parked, Restarts: r.status.Restarts, LastEnd: r.status.LastEnd}
 }
 
 // environment is all that the process gets: nothing of the supervisor's own

@@ -91,6 +91,7 @@ type Record struct {
 	Draining bool      `json:"draining,omitempty"`
 	Parked   bool      `json:"parked,omitempty"`
 	Restarts int       `json:"restarts,omitempty"`
+	LastEnd  string    `json:"lastEnd,omitempty"`
 }
 
 func (r Record) path(dir string) string { return filepath.Join(dir, r.Name+".json") }
