@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,8 +27,7 @@ VERSION = "one"
 // containers of a Docker engine.
 func TestContainers(t *testing.T) {
 	engine := servers.Docker(t)
-	base := "oci:" + filepath.Join(t.TempDir(), "python")
-	runs(t, t.TempDir(), "base", "python", "-o", base)
+	base := pythonBase(t)
 	p := newPlane(t, "--platform", "docker", "--docker-host", engine.Addr, "--docker-base", "python="+base)
 	p.run("greeter", "f.go", "package main\n\nimport \"github.com/nuclio/nuclio-sdk-go\"\n\nfunc Handler(context *nuclio.Context, event nuclio.Event) (interface{}, error) {\n\treturn \"hello \" + string(event.GetBody()), nil\n}\n")
 	p.run("asker", "f.py", asker)
