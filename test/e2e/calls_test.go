@@ -27,16 +27,28 @@ type plane struct {
 // newPlane starts a control plane with further arguments of `myelin up`.
 func newPlane(t *testing.T, args ...string) *plane {
 	t.Helper()
+	return newPlaneAt(t, planeData(t), args...)
+}
+
+// planeData is a data directory that every user may pass through.
+func planeData(t *testing.T) string {
+	t.Helper()
 	data, err := os.MkdirTemp("", "mye2e")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = os.RemoveAll(data) })
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return data
+}
+
+// newPlaneAt is newPlane on a data directory.
+func newPlaneAt(t *testing.T, data string, args ...string) *plane {
+	t.Helper()
 	p := &plane{T: t, data: data, api: freeAddress(t), gateway: freeAddress(t)}
 	p.args = append([]string{"up", "--data", data, "--api-addr", p.api, "--gateway-addr", p.gateway}, args...)
-	t.Cleanup(func() { _ = os.RemoveAll(data) })
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 		if err := p.cmd.Wait(); err != nil {

@@ -196,6 +196,9 @@ func (s *Server) Reach(t T, address string) {
 	}()
 }
 
+// Inside does something in a Docker's network: a program that it starts is there.
+func (s *Server) Inside(do func() error) error { return s.within(unix.CLONE_NEWNET, do) }
+
 // passBy carries one connection on to another, until either end has closed it.
 func passBy(in net.Conn, dial func() (net.Conn, error)) {
 	defer in.Close()
