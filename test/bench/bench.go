@@ -97,7 +97,7 @@ func run(ctx context.Context, o options) error {
 	var results []Result
 	crowded, end := stores(o)
 	defer end()
-	all := slices.Concat(throughputs(o, work), others(o, work), channels(o), queues(o), kafkas(o), replications(o), listings(o), bindings(o), sockets(o, work), gateways(o, work), h2s(o, work), colds(o, work), dealers(o), crowded)
+	all := slices.Concat(throughputs(o, work), others(o, work), channels(o), queues(o), kafkas(o), replications(o), listings(o), bindings(o), sockets(o, work), gateways(o, work), containers(o, work), h2s(o, work), colds(o, work), dealers(o), crowded)
 	for _, b := range all {
 		if !strings.Contains(b.name, o.only) && b.group != o.only {
 			continue

@@ -59,7 +59,8 @@ func gateways(o options, work string) []benchmark {
 type plane struct {
 	o       options
 	work    string
-	warm    string // as in --warm; "": none
+	warm    string   // as in --warm; "": none
+	args    []string // more of `myelin up`
 	running *server
 	gateway string // URLs of the function
 	own     string
@@ -129,7 +130,8 @@ func (p *plane) up(ctx context.Context) (api string, err error) {
 		return "", err
 	}
 	p.gateway = gateway
-	p.running, err = launchAt(ctx, ".", "http://"+gateway+"/healthz", filepath.Join(p.o.bin, "myelin"), "up", "--data", data, "--api-addr", api, "--gateway-addr", gateway, "--warm", cmp.Or(p.warm, "none"))
+	args := append([]string{"up", "--data", data, "--api-addr", api, "--gateway-addr", gateway, "--warm", cmp.Or(p.warm, "none")}, p.args...)
+	p.running, err = launchAt(ctx, ".", "http://"+gateway+"/healthz", filepath.Join(p.o.bin, "myelin"), args...)
 	return api, err
 }
 

@@ -25,10 +25,11 @@ type side struct {
 
 // server is a running process.
 type server struct {
-	url   string
-	h2    *h2requests // by h2load rather than wrk; nil: not
-	cmd   *exec.Cmd
-	ready time.Duration // from start to the first answer
+	url    string
+	h2     *h2requests              // by h2load rather than wrk; nil: not
+	inside func(func() error) error // starts clients where it is reached; nil: here
+	cmd    *exec.Cmd                // nil: a container
+	ready  time.Duration            // from start to the first answer
 }
 
 // bareSide is the limit: fasthttp itself.
@@ -141,6 +142,9 @@ func launchAt(ctx context.Context, dir, url, program string, args ...string) (*s
 }
 
 func (s *server) stop() {
+	if s.cmd == nil {
+		return // it goes with its engine
+	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	_ = s.cmd.Wait()
 }
@@ -154,8 +158,12 @@ func freeAddr() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// cpu is the processor time of the server and its live children.
+// cpu is the processor time of the server and its live children; of a container it is
+// not known.
 func (s *server) cpu() (total time.Duration) {
+	if s.cmd == nil {
+		return 0
+	}
 	for _, pid := range family(s.cmd.Process.Pid) {
 		total += cpuTime(pid)
 	}

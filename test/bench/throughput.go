@@ -75,7 +75,10 @@ func compare(ctx context.Context, o options, subject, reference side, l load) (r
 				return res, err
 			}
 			s := &res.Sides[i]
-			s.Values, s.CPU = append(s.Values, f.rate), append(s.CPU, f.cpu)
+			s.Values = append(s.Values, f.rate)
+			if servers[i].cmd != nil {
+				s.CPU = append(s.CPU, f.cpu)
+			}
 			s.P50, s.P99 = append(s.P50, f.p50), append(s.P99, f.p99)
 		}
 		res.Ratios = append(res.Ratios, res.Sides[0].Values[round]/res.Sides[1].Values[round])

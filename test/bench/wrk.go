@@ -45,7 +45,7 @@ func wrk(ctx context.Context, s *server, l load, d time.Duration) (f figures, er
 		args = append(args, "-s", script.Name())
 	}
 	before := s.cpu()
-	out, err := exec.CommandContext(ctx, "wrk", append(args, s.url)...).CombinedOutput()
+	out, err := s.near(exec.CommandContext(ctx, "wrk", append(args, s.url)...))
 	spent := s.cpu() - before
 	if err != nil {
 		return f, fmt.Errorf("wrk: %w: %s", err, bytes.TrimSpace(out))
@@ -68,6 +68,20 @@ func wrk(ctx context.Context, s *server, l load, d time.Duration) (f figures, er
 		}
 	}
 	return f, nil
+}
+
+// near runs a client where the server is reached, and returns what it printed.
+func (s *server) near(cmd *exec.Cmd) ([]byte, error) {
+	if s.inside == nil {
+		return cmd.CombinedOutput()
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := s.inside(cmd.Start); err != nil {
+		return nil, err
+	}
+	err := cmd.Wait()
+	return out.Bytes(), err
 }
 
 func number(b []byte) float64 {
