@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -76,7 +77,10 @@ func configureDocker(s *Server, o options) error {
 		if err := s.furnished(); err != nil {
 			return err
 		}
-		return s.enter(unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET)
+		if err := s.enter(unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		return s.widowed()
 	}
 	s.program.left = func() { removeGroups(parent) }
 	s.program.ready = func(ctx context.Context) error { return pinged(ctx, socket) }
@@ -91,6 +95,25 @@ func (s *Server) furnished() error {
 		}
 		if s.side.gone() || time.Now().After(end) {
 			return fmt.Errorf("no space for %s: %s", s.name, s.tail(0))
+		}
+	}
+}
+
+// widowed waits, in the engine's space, for the end of the containerd of an engine that
+// was killed: it ends a moment later, and the next engine would take it for one that
+// lives, and wait for it in vain.
+func (s *Server) widowed() error {
+	text, err := os.ReadFile(s.path("exec/containerd/containerd.pid"))
+	if err != nil {
+		return nil //nolint:nilerr // there was none, or it was stopped
+	}
+	comm := filepath.Join("/proc", strings.TrimSpace(string(text)), "comm")
+	for end := time.Now().Add(stopLimit); ; time.Sleep(2 * time.Millisecond) {
+		if name, err := os.ReadFile(comm); err != nil || strings.TrimSpace(string(name)) != "containerd" {
+			return nil //nolint:nilerr // it is gone
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the containerd of %s did not end with it", s.name)
 		}
 	}
 }
