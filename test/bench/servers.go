@@ -28,7 +28,8 @@ type server struct {
 	url    string
 	h2     *h2requests              // by h2load rather than wrk; nil: not
 	inside func(func() error) error // starts clients where it is reached; nil: here
-	cmd    *exec.Cmd                // nil: a container
+	cmd    *exec.Cmd                // nil: none that is stopped with it
+	hidden bool                     // what serves is none of cmd's children
 	ready  time.Duration            // from start to the first answer
 }
 
@@ -161,7 +162,7 @@ func freeAddr() (string, error) {
 // cpu is the processor time of the server and its live children; of a container it is
 // not known.
 func (s *server) cpu() (total time.Duration) {
-	if s.cmd == nil {
+	if s.hidden {
 		return 0
 	}
 	for _, pid := range family(s.cmd.Process.Pid) {

@@ -76,7 +76,7 @@ func compare(ctx context.Context, o options, subject, reference side, l load) (r
 			}
 			s := &res.Sides[i]
 			s.Values = append(s.Values, f.rate)
-			if servers[i].cmd != nil {
+			if !servers[i].hidden {
 				s.CPU = append(s.CPU, f.cpu)
 			}
 			s.P50, s.P99 = append(s.P50, f.p50), append(s.P99, f.p99)
