@@ -15,9 +15,9 @@ import (
 	"github.com/myelin-run/myelin/test/story"
 )
 
-// TestStory: what a function goes through from its source to a kill of everything is the
+// TestWholeStory: what a function goes through from its source to a kill of everything is the
 // same wherever it runs.
-func TestStory(t *testing.T) {
+func TestWholeStory(t *testing.T) {
 	t.Run("local", func(t *testing.T) { story.Run(t, &processes{outer: t}) })
 	t.Run("docker", func(t *testing.T) {
 		story.Run(t, &containers{engine: servers.Docker(t), processes: processes{outer: t}})
