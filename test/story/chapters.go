@@ -28,12 +28,12 @@ func built(s *story) {
 
 // deployedAndInvoked: it serves, through the gateway and through the API.
 func deployedAndInvoked(s *story) {
-	s.deploy(s.witness("witness", "one"), function.Ready)
+	s.deploy(s.witness("story-witness", "one"), function.Ready)
 	_, fresh := s.clients()
-	if got, err := s.invoke(fresh, "witness", "first"); err != nil || got != "one" {
+	if got, err := s.invoke(fresh, "story-witness", "first"); err != nil || got != "one" {
 		s.Errorf("through the gateway: %q, %v", got, err)
 	}
-	resp, err := s.client.Invoke(s.Context(), "witness", http.MethodPost, "/", nil, strings.NewReader("second"))
+	resp, err := s.client.Invoke(s.Context(), "story-witness", http.MethodPost, "/", nil, strings.NewReader("second"))
 	s.must(err)
 	defer resp.Body.Close()
 	if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "one" {
@@ -51,9 +51,9 @@ const shared = 2000
 // publishedAndSharedOut: versions stay as they were published, and an alias shares
 // requests out by weight.
 func publishedAndSharedOut(s *story) {
-	one := s.publish("witness")
-	s.deploy(s.witness("witness", "two"), function.Ready)
-	s.last = s.publish("witness")
+	one := s.publish("story-witness")
+	s.deploy(s.witness("story-witness", "two"), function.Ready)
+	s.last = s.publish("story-witness")
 	s.leads(weight(one, 90), weight(s.last, 10))
 	kept, _ := s.clients()
 	var mu sync.Mutex
@@ -62,7 +62,7 @@ func publishedAndSharedOut(s *story) {
 	for range 8 {
 		senders.Go(func() {
 			for range shared / 8 {
-				version, err := s.invoke(kept, "witness:prod", "shared")
+				version, err := s.invoke(kept, "story-witness:prod", "shared")
 				if err != nil {
 					version = err.Error()
 				}
@@ -85,7 +85,7 @@ func publishedAndSharedOut(s *story) {
 func mappingFollows(s *story) {
 	raw, err := json.Marshal(map[string]any{"streams": []string{stream}, "makeStreams": true, "bodyField": "body", "minIdle": "2s", "claimInterval": "500ms"})
 	s.must(err)
-	m := function.Mapping{Metadata: function.Metadata{Name: "orders"}, Spec: function.MappingSpec{Function: "witness", Alias: "prod",
+	m := function.Mapping{Metadata: function.Metadata{Name: "orders"}, Spec: function.MappingSpec{Function: "story-witness", Alias: "prod",
 		Source: function.Trigger{Kind: "redis", URL: "redis://" + s.reached, NumWorkers: 4, Attributes: raw}}}
 	_, err = s.client.CreateMapping(s.Context(), m)
 	s.must(err)
@@ -134,7 +134,7 @@ func (s *story) eventsIn(version string, n int) func(context.Context) error {
 // sleepsAndWakes: a function that nobody asks has nothing that runs, and a request has
 // it started.
 func sleepsAndWakes(s *story) {
-	cfg := s.witness("sleeper", "rested")
+	cfg := s.witness("story-sleeper", "rested")
 	none, one := 0, 1
 	cfg.Spec.MinReplicas, cfg.Spec.MaxReplicas = &none, &one
 	cfg.Spec.Scale = &function.Scale{ZeroAfter: quantity.Duration(500 * time.Millisecond)}
@@ -150,7 +150,7 @@ func sleepsAndWakes(s *story) {
 func (s *story) asleep() {
 	s.Helper()
 	s.await("the function to sleep", func(ctx context.Context) error {
-		f, err := s.client.Function(ctx, "sleeper")
+		f, err := s.client.Function(ctx, "story-sleeper")
 		if err == nil && (f.Status.State != function.Asleep || len(f.Status.Replicas) > 0) {
 			err = fmt.Errorf("status %+v", f.Status)
 		}
@@ -164,10 +164,10 @@ func (s *story) wakes(since time.Time) {
 	s.Helper()
 	_, fresh := s.clients()
 	s.await("a start by a request", func(ctx context.Context) error {
-		if got, err := s.invoke(fresh, "sleeper", "woken"); err != nil || got != "rested" {
+		if got, err := s.invoke(fresh, "story-sleeper", "woken"); err != nil || got != "rested" {
 			s.Fatalf("%q, %v", got, err)
 		}
-		f, err := s.client.Function(ctx, "sleeper")
+		f, err := s.client.Function(ctx, "story-sleeper")
 		if err != nil {
 			return err
 		}
@@ -186,13 +186,13 @@ const rolls = 4
 func rollsUnderLoad(s *story) {
 	kept, fresh := s.clients()
 	asks := func(c *http.Client) func() error {
-		return func() error { _, err := s.invoke(c, "witness", "rolled"); return err }
+		return func() error { _, err := s.invoke(c, "story-witness", "rolled"); return err }
 	}
 	stops := []func() (int64, error){platformtest.Load(2, asks(kept)), platformtest.Load(2, asks(fresh))}
 	last := ""
 	for i := range rolls {
 		last = fmt.Sprint("roll", i)
-		s.deploy(s.witness("witness", last), function.Ready)
+		s.deploy(s.witness("story-witness", last), function.Ready)
 	}
 	for _, stop := range stops {
 		n, err := stop()
@@ -201,7 +201,7 @@ func rollsUnderLoad(s *story) {
 		}
 		s.Logf("%d requests", n)
 	}
-	s.answers("witness", last)
+	s.answers("story-witness", last)
 }
 
 // killed: whatever is killed, what was acknowledged has run when all is back.
@@ -210,7 +210,7 @@ func killed(s *story) {
 	fresh.Timeout = 10 * time.Second
 	events := begin("e", s.add)
 	requests := begin("r", func(_ context.Context, event string) error {
-		_, err := s.invoke(fresh, "witness:prod", event)
+		_, err := s.invoke(fresh, "story-witness:prod", event)
 		return err
 	})
 	for _, what := range []Part{Functions, Control, Everything} {
@@ -221,9 +221,9 @@ func killed(s *story) {
 		if what != Functions {
 			s.platform.Up(s.T)
 		}
-		s.answers("witness", fmt.Sprint("roll", rolls-1))
-		s.answers("witness:prod", "two")
-		s.answers("sleeper", "rested")
+		s.answers("story-witness", fmt.Sprint("roll", rolls-1))
+		s.answers("story-witness:prod", "two")
+		s.answers("story-sleeper", "rested")
 		s.await("events to run", s.eventsIn("two", before["two"]+50))
 		s.Logf("%s killed: all serves after %v", what, time.Since(began).Round(time.Millisecond))
 	}
@@ -233,7 +233,7 @@ func killed(s *story) {
 	if events.failed > 0 {
 		s.Errorf("%d events could not be sent", events.failed)
 	}
-	for _, name := range []string{"witness", "sleeper"} {
+	for _, name := range []string{"story-witness", "story-sleeper"} {
 		s.await("a status that says so", func(ctx context.Context) error {
 			f, err := s.client.Function(ctx, name)
 			if err == nil && f.Status.State != function.Ready && f.Status.State != function.Asleep {

@@ -78,7 +78,7 @@ func (s *story) publish(name string) int {
 // leads moves the alias prod and returns when the gateway knows.
 func (s *story) leads(weighted ...function.Weighted) {
 	s.Helper()
-	a := function.Alias{Metadata: function.Metadata{Name: "prod"}, Spec: function.AliasSpec{Function: "witness", Versions: weighted}}
+	a := function.Alias{Metadata: function.Metadata{Name: "prod"}, Spec: function.AliasSpec{Function: "story-witness", Versions: weighted}}
 	out, err := s.client.PutAlias(s.Context(), a, client.MoveOptions{Wait: patience})
 	s.must(err)
 	if !client.Effective(out) {
@@ -90,7 +90,7 @@ func weight(version int, of100 float64) function.Weighted {
 	return function.Weighted{Version: fmt.Sprint(version), Weight: of100}
 }
 
-// invoke asks a function, as "witness" or "witness:prod", through the gateway.
+// invoke asks a function, as "story-witness" or "story-witness:prod", through the gateway.
 func (s *story) invoke(c *http.Client, name, body string) (string, error) {
 	resp, err := c.Post("http://"+s.doors.Gateway+"/"+name, "text/plain", strings.NewReader(body))
 	if err != nil {
