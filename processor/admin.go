@@ -87,9 +87,11 @@ func (p *Processor) adminHandler() http.Handler {
 	mux.HandleFunc("GET /shares", p.showShares)
 	mux.HandleFunc("PUT /shares", p.putShares)
 	mux.HandleFunc("POST /letters", p.redrive)
-	mux.HandleFunc("POST /capture", p.capture)
-	mux.HandleFunc("DELETE /capture/{id}", p.endCapture)
-	mux.HandleFunc("GET /recalled", p.recalled)
+	if strings.HasPrefix(p.cfg.Admin.Listen, "unix:") { // what functions are sent is not for whoever reaches a port
+		mux.HandleFunc("POST /capture", p.capture)
+		mux.HandleFunc("DELETE /capture/{id}", p.endCapture)
+		mux.HandleFunc("GET /recalled", p.recalled)
+	}
 	mux.HandleFunc("GET /load", p.tellLoad)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.meters.registry, promhttp.HandlerOpts{}))
 	return mux

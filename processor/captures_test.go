@@ -1,9 +1,13 @@
 package processor_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,13 +29,36 @@ func TestCapturesRequests(t *testing.T) {
 		out.Body = fmt.Appendf(out.Body, "%s %s %s try %d", ev.Method, ev.Field("who"), ev.Body, ev.Tries)
 		return nil
 	}, nil)
-	r := start(t, config(t, ""), f)
+	cfg := config(t, "")
+	socket := filepath.Join(t.TempDir(), "a.sock")
+	cfg.Admin.Listen = "unix:" + socket
+	r := start(t, cfg, f)
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	admin := func(method, path, body string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://processor"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(b)
+	}
 	ask := func(want tap.Request) (got tap.Report) {
 		t.Helper()
 		text, _ := json.Marshal(want)
-		code, answer, err := post(r.admin+"/capture", string(text))
-		if err != nil || code != 200 || json.Unmarshal([]byte(answer), &got) != nil {
-			t.Fatalf("%d %s %v", code, answer, err)
+		code, answer := admin("POST", "/capture", string(text))
+		if code != 200 || json.Unmarshal([]byte(answer), &got) != nil {
+			t.Fatalf("%d %s", code, answer)
 		}
 		return got
 	}
@@ -57,25 +84,36 @@ func TestCapturesRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, answer, err := post(r.admin+"/letters", string(text))
+	_, answer := admin("POST", "/letters", string(text))
 	var again letter.Outcome
-	if err != nil || json.Unmarshal([]byte(answer), &again) != nil || again.Answer == nil || string(again.Answer.Body) != "POST Ada World try 0" || again.Ms <= 0 {
-		t.Errorf("%s %v", answer, err)
+	if json.Unmarshal([]byte(answer), &again) != nil || again.Answer == nil || string(again.Answer.Body) != "POST Ada World try 0" || again.Ms <= 0 {
+		t.Error(answer)
 	}
 	if got = ask(want); len(got.Events) != 2 {
 		t.Errorf("what was run again was captured: %+v", got)
 	}
-	req, _ := http.NewRequestWithContext(t.Context(), http.MethodDelete, r.admin+"/capture/a", nil)
-	if resp, err := http.DefaultClient.Do(req); err != nil {
+	if code, text := admin("DELETE", "/capture/a", ""); code != 200 {
+		t.Errorf("%d %s", code, text)
+	}
+	if code, text := admin("POST", "/capture", `{"spec": {"count": 5000}}`); code != 422 || !strings.Contains(text, "count") {
+		t.Errorf("%d %s", code, text)
+	}
+	if code, text := admin("GET", "/recalled", ""); code != 200 || strings.TrimSpace(text) != "[]" {
+		t.Errorf("%d %s", code, text)
+	}
+	if err := r.end(t); err != nil {
 		t.Error(err)
-	} else {
-		resp.Body.Close()
 	}
-	if code, text, _ := post(r.admin+"/capture", `{"spec": {"count": 5000}}`); code != 422 || !strings.Contains(text, "count") {
-		t.Errorf("%d %s", code, text)
+}
+
+// What functions are sent is not told to whoever reaches a port.
+func TestNoCapturesOverTCP(t *testing.T) {
+	r := start(t, config(t, ""), echo)
+	if code, _, err := post(r.admin+"/capture", `{"id": "a", "left": 1000}`); err != nil || code != 404 {
+		t.Errorf("%d %v", code, err)
 	}
-	if code, text := get(t, r.admin+"/recalled"); code != 200 || strings.TrimSpace(text) != "[]" {
-		t.Errorf("%d %s", code, text)
+	if code, _ := get(t, r.admin+"/recalled"); code != 404 {
+		t.Errorf("%d", code)
 	}
 	if err := r.end(t); err != nil {
 		t.Error(err)

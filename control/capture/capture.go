@@ -240,6 +240,8 @@ func (k *Keeper) gather(ctx context.Context, g *gathering) {
 		}
 	}
 	k.release(g)
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	time.AfterFunc(k.forget, func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
