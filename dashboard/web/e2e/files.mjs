@@ -9,6 +9,11 @@ const browser = await open();
 const file = (page, path) => page.locator(`[data-file="${path}"]`);
 const files = (page) => page.locator('[data-files] [data-file]').evaluateAll((all) => all.map((b) => b.dataset.file));
 const call = async (name) => (await fetch(gateway + name, { method: 'POST', body: 'Ada' })).text();
+// A connection of the gateway's may lead to the former version for a moment yet.
+const answers = (name, want) => until(name + ' answers', async () => {
+  const got = await call(name);
+  return want.test(got) || got;
+});
 async function add(page, path) {
   await page.getByRole('button', { name: 'Add a file' }).click();
   await page.getByLabel('Name of the new file').fill(path);
@@ -63,7 +68,7 @@ try {
     await page.getByRole('button', { name: 'What is different' }).click();
     await everyPicture(page, 'files');
     await deploy(page);
-    assert.equal(await call('many'), 'Servus, hi!');
+    await answers('many', /^Servus, hi!$/);
     assert.deepEqual(await files(page), [wheel, 'main.py', 'requirements.txt', 'lib/end.py', 'lib/words.py']);
     const fn = await (await fetch(home + 'api/v1/functions/many')).json();
     assert.equal(fn.spec.build?.functionSourceCode, undefined);
@@ -87,7 +92,7 @@ try {
     await file(page, 'function.yaml').click();
     await page.getByRole('button', { name: 'Remove', exact: true }).click();
     await deploy(page);
-    assert.equal(await call('many'), 'Servus, hi?');
+    await answers('many', /^Servus, hi\?$/);
   });
 
   await step('two versions are compared by file', async () => {
@@ -120,7 +125,7 @@ try {
     await page.evaluate(() => (location.hash = '/new/go-http'));
     await until('the code', async () => /"Hello, "/.test(await code.text()));
     await deploy(page);
-    assert.match(await call('hello-go'), /^Hello, Ada/);
+    await answers('hello-go', /^Hello, Ada/);
     await page.evaluate(() => (location.hash = '/functions/default/hello-go/edit'));
     await until('the code that is kept with it', async () => /"Hello, "/.test(await code.text()));
     const whole = await code.text();
@@ -133,7 +138,7 @@ try {
     await until('the first', async () => (await code.text()) === whole);
     await code.replace('"Hello, "', 'hello');
     await deploy(page);
-    assert.match(await call('hello-go'), /^Moin, Ada/);
+    await answers('hello-go', /^Moin, Ada/);
     await page.reload();
     await until('both are kept', async () => (await files(page)).length === 2);
     sound(page, /status of 422/);
