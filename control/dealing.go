@@ -196,22 +196,53 @@ func (c *Control) deal(ctx context.Context, run *floors, s store.Store, function
 	return d, nil
 }
 
-// DealerSocket is where the dealer takes beats, in the data directory.
+// DealerSocket is where the dealer takes beats, in the data directory: a link to the
+// socket, which lies in a directory that containers see.
 const DealerSocket = "dealer.sock"
+
+// beatsDir is that directory, and there is nothing else in it.
+const beatsDir = "beats"
 
 // listenDealer opens the socket for every processor of this machine, whatever
 // its user.
 func listenDealer(dir string) (net.Listener, error) {
-	path := filepath.Join(dir, DealerSocket)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("listen for processors: %w", err)
+	l, err := listenBeats(filepath.Join(dir, beatsDir))
+	if err == nil {
+		err = linkSocket(filepath.Join(beatsDir, DealerSocket), filepath.Join(dir, DealerSocket))
+		if err != nil {
+			_ = l.Close()
+		}
 	}
-	l, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listen for processors: %w", err)
 	}
+	return l, nil
+}
+
+func listenBeats(dir string) (net.Listener, error) {
+	if err := errors.Join(os.MkdirAll(dir, 0o711), os.Chmod(dir, 0o711)); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, DealerSocket)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // functions run as users of their own
-		return nil, errors.Join(fmt.Errorf("listen for processors: %w", err), l.Close())
+		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// linkSocket has a name lead to a socket, in one step: processors that run look for it
+// there all the time.
+func linkSocket(to, name string) error {
+	fresh := name + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return errors.Join(os.Symlink(to, fresh), os.Rename(fresh, name))
 }

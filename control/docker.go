@@ -24,7 +24,7 @@ func (c *Control) platform(o local.Options) (*local.Platform, error) {
 	if c.o.Docker == nil {
 		return local.New(o), nil
 	}
-	p, err := docker.New(docker.Options{Local: o, Host: c.o.Docker.Host, Network: c.o.Docker.Network, Door: c.door(), Image: c.o.Docker.Image})
+	p, err := docker.New(docker.Options{Local: o, Host: c.o.Docker.Host, Network: c.o.Docker.Network, Door: c.door(), Beats: filepath.Join(c.o.DataDir, beatsDir), Image: c.o.Docker.Image})
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ const DefaultHost = "unix:///var/run/docker.sock"
 // DoorFile is the name of the gateway's socket in its directory.
 const DoorFile = "gateway.sock"
 
+// BeatsFile is the name of the dealer's socket in its directory.
+const BeatsFile = "dealer.sock"
+
 // Options say where and how functions run.
 type Options struct {
 	// Local is what the local platform needs; its Engine is set here.
@@ -45,6 +48,9 @@ type Options struct {
 	// Door is a directory with a socket [DoorFile], at which the gateway serves, so that
 	// functions reach each other by name whatever network they are on. "": they do not.
 	Door string
+	// Beats is a directory with a socket [BeatsFile], at which the dealer of shards
+	// takes beats. "": shards are not dealt.
+	Beats string
 	// Image makes the image of an artefact. What it is made of can be had until release.
 	Image func(ctx context.Context, a build.Artefact) (img v1.Image, release func(), err error)
 }
@@ -73,7 +79,7 @@ func New(o Options) (*Platform, error) {
 	}
 	sum := sha256.Sum256([]byte(o.Local.DataDir))
 	e := &engine{client: c, host: o.Host, network: o.Network, image: o.Image, log: o.Local.Log, id: fmt.Sprintf("%x", sum[:4]), images: map[string]*made{}}
-	e.door = o.Door
+	e.door, e.beats = o.Door, o.Beats
 	o.Local.Engine, o.Local.Warm = e, nil
 	return &Platform{local.New(o.Local), e}, nil
 }
@@ -84,6 +90,7 @@ type engine struct {
 	host    string
 	network string
 	door    string // see Options
+	beats   string // see Options
 	image   func(context.Context, build.Artefact) (v1.Image, func(), error)
 	log     *slog.Logger
 	id      string // tells the containers of one data directory from those of another

@@ -107,7 +107,7 @@ func (l launcher) create(ctx context.Context, r supervise.Record, s process.Spec
 	}
 	labels := map[string]string{labelPlatform: l.e.id, labelDeployment: l.name, labelReplica: r.Name, labelRecord: string(record)}
 	made, err := l.e.client.ContainerCreate(ctx, client.ContainerCreateOptions{
-		Name: l.containerName(r.Name), Config: spec.config(s, labels, len(s.FDs) > 0), HostConfig: spec.host(l.mounts(r)),
+		Name: l.containerName(r.Name), Config: spec.config(r.Name, s, labels, len(s.FDs) > 0), HostConfig: spec.host(l.mounts(r, spec)),
 	})
 	if cerrdefs.IsNotFound(err) {
 		err = errors.Join(err, errNoImage)
@@ -202,10 +202,13 @@ func (e *engine) discard(name string) {
 }
 
 // mounts are what a replica sees of this machine: its own directories.
-func (l launcher) mounts(r supervise.Record) []string {
+func (l launcher) mounts(r supervise.Record, spec spec) []string {
 	binds := []string{filepath.Join(l.home.Dir, r.Name) + ":" + runDir, r.Scratch + ":" + scratchDir, l.home.Logs + ":" + logsDir, l.home.Letters + ":" + lettersDir}
 	if l.e.door != "" {
 		binds = append(binds, l.e.door+":"+gatewayDir+":ro")
+	}
+	if spec.Dealt {
+		binds = append(binds, l.e.beats+":"+dealerDir+":ro")
 	}
 	if _, err := os.Stat(l.home.Bindings); err == nil {
 		binds = append(binds, l.home.Bindings+":"+bindingsDir)

@@ -29,11 +29,16 @@ const (
 	lettersDir  = "/myelin/letters"
 	bindingsDir = "/myelin/bindings"
 	gatewayDir  = "/myelin/gateway"
+	dealerDir   = "/myelin/dealer"
 )
 
 // Paths implements [local.Engine].
 func (e *engine) Paths() local.Paths {
-	return local.Paths{Function: functionDir, Scratch: scratchDir, Logs: logsDir, Letters: lettersDir, Bindings: bindingsDir, Gateway: "unix:" + path.Join(gatewayDir, DoorFile)}
+	p := local.Paths{Function: functionDir, Scratch: scratchDir, Logs: logsDir, Letters: lettersDir, Bindings: bindingsDir, Gateway: "unix:" + path.Join(gatewayDir, DoorFile)}
+	if e.beats != "" {
+		p.Dealer = "unix:" + path.Join(dealerDir, BeatsFile)
+	}
+	return p
 }
 
 // spec is how a container of a version is run. It is kept in its labels.
@@ -46,6 +51,7 @@ type spec struct {
 	NanoCPUs int64    `json:"nanoCpus,omitempty"` // billionths of a core
 	GPUs     int      `json:"gpus,omitempty"`     // -1: all
 	Volumes  []string `json:"volumes,omitempty"`  // source:target[:ro]
+	Dealt    bool     `json:"dealt,omitempty"`    // it takes shards from the dealer
 }
 
 // most that a container may have of what nobody limits.
@@ -59,9 +65,13 @@ const gpus = "nvidia.com/gpu"
 
 // Prepare implements [local.Engine].
 func (e *engine) Prepare(ctx context.Context, d platform.Deployment, cfg function.Config, home local.Home) (json.RawMessage, error) {
+	dealt := false
 	for name, t := range cfg.Spec.Triggers {
 		if t.Dealt() && !t.Disabled {
-			return nil, fmt.Errorf("trigger %s: shards are not dealt to containers yet: run the function on the local platform", name)
+			dealt = true
+			if e.beats == "" {
+				return nil, fmt.Errorf("trigger %s: there is no dealer of shards", name)
+			}
 		}
 	}
 	volumes, err := volumesOf(cfg.Spec.Volumes)
@@ -74,7 +84,7 @@ func (e *engine) Prepare(ctx context.Context, d platform.Deployment, cfg functio
 	}
 	limits := cfg.Spec.Resources.Limits
 	s := spec{
-		Image: m.tag, Program: m.program, User: fmt.Sprintf("%d:%d", home.UID, home.GID), Network: e.networkOf(d), Volumes: volumes,
+		Image: m.tag, Program: m.program, User: fmt.Sprintf("%d:%d", home.UID, home.GID), Network: e.networkOf(d), Volumes: volumes, Dealt: dealt,
 		Memory: limits["memory"].Bytes(), NanoCPUs: limits["cpu"].Milli() * 1e6, GPUs: int(limits[gpus].Milli() / 1000),
 	}
 	return json.Marshal(s)
@@ -164,8 +174,9 @@ func (e *engine) Stopped(ctx context.Context) {
 	}
 }
 
-// config says what runs in a container.
-func (s spec) config(p process.Spec, labels map[string]string, sockets bool) *container.Config {
+// config says what runs in the container of a replica. Its name is the replica's, by
+// which the dealer of shards knows it, and takes the next container for the same.
+func (s spec) config(name string, p process.Spec, labels map[string]string, sockets bool) *container.Config {
 	env := []string{"HOME=" + runDir, "LANG=C.UTF-8", "TMPDIR=/tmp"}
 	for _, v := range p.Env {
 		if name, _, _ := strings.Cut(v, "="); !slices.Contains([]string{"PATH", "HOME", "LANG", "TMPDIR", "MYELIN_CACHE", "LISTEN_FDS", "LISTEN_FDNAMES"}, name) {
@@ -176,7 +187,7 @@ func (s spec) config(p process.Spec, labels map[string]string, sockets bool) *co
 		env = append(env, handoff.Variable+"="+path.Join(scratchDir, socketsFile))
 	}
 	return &container.Config{
-		Image: s.Image, Entrypoint: append([]string{s.Program}, p.Args...), Env: env, WorkingDir: runDir, User: s.User, Labels: labels, StopSignal: "SIGTERM",
+		Hostname: name, Image: s.Image, Entrypoint: append([]string{s.Program}, p.Args...), Env: env, WorkingDir: runDir, User: s.User, Labels: labels, StopSignal: "SIGTERM",
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}}, // the supervisor sees to it
 	}
 }

@@ -64,9 +64,16 @@ func (p *Platform) bindingsOf(name string, cfg function.Config) *processorFiles 
 
 // dealerOf says where a function's dealer is; "" if it needs none.
 func (p *Platform) dealerOf(cfg function.Config) string {
+	at := "unix:" + p.o.Dealer
+	switch {
+	case p.o.Engine != nil:
+		at = p.o.Engine.Paths().Dealer
+	case p.o.Dealer == "":
+		return ""
+	}
 	for _, t := range cfg.Spec.Triggers {
-		if t.Dealt() && p.o.Dealer != "" {
-			return "unix:" + p.o.Dealer
+		if t.Dealt() {
+			return at
 		}
 	}
 	return ""

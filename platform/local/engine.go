@@ -47,9 +47,9 @@ type Home struct {
 	UID, GID int
 }
 
-// Paths is where a replica sees its files, and the gateway: unix:/path or a URL. That
-// of processes of this machine is in [Options].
-type Paths struct{ Function, Scratch, Logs, Letters, Bindings, Gateway string }
+// Paths is where a replica sees its files, the gateway, as unix:/path or a URL, and the
+// dealer of shards, as unix:/path. Those of processes of this machine are in [Options].
+type Paths struct{ Function, Scratch, Logs, Letters, Bindings, Gateway, Dealer string }
 
 func (p Paths) log(which platform.LogKind) string {
 	return filepath.Join(p.Logs, string(which)+".log")
