@@ -323,7 +323,7 @@ func TestNoToken(t *testing.T) {
 		code, text := f.ask("", method, path, "{}")
 		want := map[bool]int{true: 200, false: 401}[rule.Scope == access.Unrestricted]
 		if pattern == "POST /api/v1/signin" {
-			want = http.StatusNotImplemented // as there is no issuer here
+			want = http.StatusNotFound // as there is no issuer here
 		}
 		if code != want {
 			t.Errorf("%s %s: %d %s", method, path, code, text)

@@ -74,7 +74,7 @@ func (s *server) signIn(w http.ResponseWriter, _ *http.Request) error {
 // tokens.
 func (s *server) redeem(w http.ResponseWriter, r *http.Request) error {
 	if s.o.SignIn == nil {
-		return problem.New(http.StatusNotImplemented, oidc.ErrNoClient.Error())
+		return problem.New(http.StatusNotFound, oidc.ErrNoClient.Error())
 	}
 	client := clientOf(r)
 	if err := s.crowd.suspicious(client); err != nil {
@@ -91,7 +91,7 @@ func (s *server) redeem(w http.ResponseWriter, r *http.Request) error {
 	var refused *oidc.RefusedError
 	switch {
 	case errors.Is(err, oidc.ErrNoClient):
-		return problem.New(http.StatusNotImplemented, err.Error())
+		return problem.New(http.StatusNotFound, err.Error())
 	case errors.As(err, &refused):
 		s.crowd.failed(client)
 		return problem.New(http.StatusForbidden, err.Error())

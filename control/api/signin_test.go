@@ -104,7 +104,7 @@ func TestNoSignIn(t *testing.T) {
 	if code, text := w.ask("GET", "/api/v1/signin", ""); code != 200 || strings.TrimSpace(text) != "{}" {
 		t.Error(code, text)
 	}
-	if code, text := w.ask("POST", "/api/v1/signin", `{"code":"x","verifier":"x","nonce":"x","redirect":"x"}`); code != 501 {
+	if code, text := w.ask("POST", "/api/v1/signin", `{"code":"x","verifier":"x","nonce":"x","redirect":"x"}`); code != 404 {
 		t.Error(code, text)
 	}
 }

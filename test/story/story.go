@@ -7,6 +7,9 @@ package story
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,17 +92,46 @@ func (s *story) await(what string, ok func(context.Context) error) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	var why error // why not, as long as there was time to say so
 	for {
 		err := ok(ctx)
 		if err == nil {
 			return
 		}
+		if ctx.Err() == nil || why == nil {
+			why = err
+		}
 		select {
 		case <-ctx.Done():
-			s.Fatalf("waited for %s: %v", what, err)
+			s.tell()
+			s.Fatalf("waited for %s: %v", what, why)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// tell logs how things stand.
+func (s *story) tell() {
+	functions, err := s.client.Functions(s.Context())
+	for _, f := range functions {
+		s.Logf("%s: %+v", f.Metadata.Name, f.Status)
+		for version := range s.last + 1 {
+			var log strings.Builder
+			name := f.Metadata.Name
+			if version > 0 {
+				name = fmt.Sprint(name, ":", version)
+			}
+			if s.client.Logs(s.Context(), name, client.LogOptions{Which: "processor", Tail: 20}, &log) == nil {
+				s.Logf("%s:\n%s", name, &log)
+			}
+		}
+	}
+	mappings, err2 := s.client.Mappings(s.Context(), client.Selection{})
+	for _, m := range mappings {
+		triggers, err := s.client.MappingTriggers(s.Context(), m.Metadata.Name)
+		s.Logf("%s: %+v: %+v, %v", m.Metadata.Name, m.Status, triggers, err)
+	}
+	s.Log(errors.Join(err, err2))
 }
 
 func (s *story) must(err error) {
