@@ -30,6 +30,9 @@ type Artefact struct {
 	// the platform's generic processor runs it.
 	Command []string `json:"command,omitempty"`
 	Runtime string   `json:"runtime"`
+	// Steps tells that spec.build.commands are steps of its image; else its builder
+	// carried them out.
+	Steps bool `json:"steps,omitempty"`
 	// Content names all that is in Dir, for who signs it: "sha256:..."; "" for one
 	// that was built before there were signatures.
 	Content string `json:"content,omitempty"`
@@ -52,6 +55,13 @@ type Crosser interface {
 	Crosses(architecture string) bool
 }
 
+// Commander is implemented by builders that carry out commands of spec.build.commands
+// themselves. Takes tells whether they can all of these; if not, they are steps of an
+// image, and the builder is given none.
+type Commander interface {
+	Takes(commands []string) bool
+}
+
 // Collector is implemented by builders that keep things between builds.
 // Collect removes what was not used for long. It may be called while builds run.
 type Collector interface{ Collect() error }
@@ -59,7 +69,11 @@ type Collector interface{ Collect() error }
 // Result is what a Builder made.
 type Result struct {
 	Command []string // see Artefact.Command
+	Steps   bool     // see Artefact.Steps; the pipeline says it
 }
+
+// HowImage ends the error of a function that needs an image where none is made.
+const HowImage = "which a Docker engine does: myelin build -o oci:DIR makes one, and myelin up --platform docker runs functions as such"
 
 // Error is a mistake in what the user gave, with the place if there is one.
 type Error struct {

@@ -2,20 +2,24 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/dockerfile"
 	"github.com/myelin-run/myelin/build/image"
 	"github.com/myelin-run/myelin/build/pipeline"
 	"github.com/myelin-run/myelin/cli/spec"
 	"github.com/myelin-run/myelin/cli/terminal"
+	"github.com/myelin-run/myelin/platform/docker"
 )
 
 // built is the answer of `myelin build -o json`.
@@ -41,7 +45,8 @@ func (a *app) buildCommand() *cobra.Command {
 		Short:   "Build a function to an artefact, without a control plane",
 		Long: "Builds what is at PATH (a file, a directory, an archive or a URL) into the artefact store of the\n" +
 			"data directory and prints the artefact's digest. Unchanged sources are not built again.\n" +
-			"An image needs no container engine: it is the base with layers of the function on it.",
+			"An image needs no container engine: it is the base with layers of the function on it. Only steps that the\n" +
+			"function asks for (commands, directives, a Dockerfile) are run by one.",
 		Example: "  myelin build hello.py\n  myelin build ./hello -o out      # a Go function: out/hello serves by itself\n" +
 			"  myelin build ./hello -o tar:hello.tar && docker load -i hello.tar\n" +
 			"  myelin build ./hello --architecture amd64,arm64 -o image:registry.example.com/hello:1\n" +
@@ -53,6 +58,7 @@ func (a *app) buildCommand() *cobra.Command {
 	c.Flags().StringVar(&out.base, "base", "", "`image` that the function's stands on: a name in a registry, oci:DIR or tar:FILE (default scratch, for Go and C)")
 	c.Flags().StringSliceVar(&out.architectures, "architecture", nil, "`kinds` of machines that an image of a Go function is for: amd64, arm64 (default this machine's)")
 	c.Flags().StringVar(&out.sbom, "sbom", "", "`file` for a list of what is in the image (CycloneDX), which is attached to the image, too")
+	c.Flags().StringVar(&out.dockerHost, "docker-host", "", "the Docker engine that runs the steps of an image, if there are any: `unix:///path` (default what DOCKER_HOST says, else "+docker.DefaultHost+")")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	_ = c.RegisterFlagCompletionFunc("runtime", completeRuntimes(a)) // the flag is there
 	c.Args = atMostOne
@@ -70,6 +76,8 @@ func (a *app) buildCommand() *cobra.Command {
 type output struct {
 	place, base, sbom string
 	architectures     []string
+	dockerHost        string
+	runner            *dockerfile.Builder // what runs steps of images
 }
 
 func (o output) isImage() bool { return image.IsPlace(o.place) }
@@ -83,11 +91,15 @@ func (a *app) build(r pipeline.Request, o output, asJSON bool) error {
 	if len(o.architectures) > 0 {
 		return a.buildFor(r, o, asJSON)
 	}
+	var err error
+	if o.runner, err = a.stepsOn(o.dockerHost); err != nil {
+		return err
+	}
 	out := o.place
 	if out != "" && !o.isImage() && exists(out) && !emptyDir(out) {
 		return fail(exitConflict, fmt.Errorf("%s is there already and not an empty directory", out), "give another directory, or remove it")
 	}
-	art, cached, err := a.makeArtefact(r)
+	art, cached, err := a.makeArtefact(r, o)
 	if err != nil {
 		return err
 	}
@@ -118,8 +130,8 @@ func (a *app) build(r pipeline.Request, o output, asJSON bool) error {
 }
 
 // makeArtefact builds and shows how it goes.
-func (a *app) makeArtefact(r pipeline.Request) (build.Artefact, bool, error) {
-	pl, err := a.pipeline()
+func (a *app) makeArtefact(r pipeline.Request, o output) (build.Artefact, bool, error) {
+	pl, err := a.pipeline(o.steps(a))
 	if err != nil {
 		return build.Artefact{}, false, err
 	}
@@ -140,12 +152,19 @@ func (a *app) makeArtefact(r pipeline.Request) (build.Artefact, bool, error) {
 	return art, cached, nil
 }
 
-// buildLog shows the lines of a build: all of them with -v, else the last one
-// beside the step. done waits until all are shown.
-func (a *app) buildLog(p *terminal.Progress) (w io.Writer, done func()) {
-	if !a.verbose {
-		return io.Discard, func() {}
+// steps runs those of an image; nil if none is made.
+func (o output) steps(a *app) stepRunner {
+	if !o.isImage() {
+		return nil
 	}
+	return func(ctx context.Context, art build.Artefact, log io.Writer) error {
+		return a.runSteps(ctx, imageRequest{art: art, base: o.base, forced: true, runner: o.runner, log: log})
+	}
+}
+
+// buildLog shows the lines of a build: all of them with -v, else what is to be noted,
+// and which step of an image is under way. done waits until all are shown.
+func (a *app) buildLog(p *terminal.Progress) (w io.Writer, done func()) {
 	r, pw := io.Pipe()
 	ended := make(chan struct{})
 	go func() {
@@ -153,7 +172,9 @@ func (a *app) buildLog(p *terminal.Progress) (w io.Writer, done func()) {
 		scan := bufio.NewScanner(r)
 		scan.Buffer(nil, 1<<20)
 		for scan.Scan() {
-			p.Note("  %s", a.term.OnErr(terminal.Dim, scan.Text()))
+			if line := scan.Text(); a.verbose || strings.HasPrefix(line, "step ") || strings.HasPrefix(line, "note: ") {
+				p.Note("  %s", a.term.OnErr(terminal.Dim, line))
+			}
 		}
 		_, _ = io.Copy(io.Discard, r) // a line too long to show
 	}()

@@ -2,12 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/pflag"
@@ -22,6 +19,8 @@ import (
 type dockerFlags struct {
 	platform, host, network string
 	bases                   map[string]string
+	// steps runs those of an artefact's image; nil on the local platform.
+	steps stepRunner
 }
 
 func (d *dockerFlags) add(fs *pflag.FlagSet) {
@@ -53,38 +52,24 @@ func (d *dockerFlags) options(a *app) (*control.Docker, error) {
 			d.bases[place] = kind + ":" + abs
 		}
 	}
+	runner, err := a.stepsOn(d.host)
+	if err != nil {
+		return nil, err
+	}
+	d.steps = func(ctx context.Context, art build.Artefact, log io.Writer) error {
+		return a.runSteps(ctx, imageRequest{art: art, base: d.bases[runtimeName(art.Runtime)], runner: runner, log: log})
+	}
 	return &control.Docker{Host: d.host, Network: d.network, Image: func(ctx context.Context, art build.Artefact) (v1.Image, func(), error) {
-		return a.imageOf(ctx, art, d.bases[runtimeName(art.Runtime)])
+		return a.imageFor(ctx, imageRequest{art: art, base: d.bases[runtimeName(art.Runtime)], runner: runner, log: io.Discard})
 	}}, nil
 }
 
-// imageOf is the image of an artefact on a base, which can be read until release.
-func (a *app) imageOf(ctx context.Context, art build.Artefact, base string) (img v1.Image, release func(), err error) {
-	release = func() {}
-	if base == "" && len(art.Command) == 0 {
-		name := runtimeName(art.Runtime)
-		return nil, nil, fmt.Errorf("no base image for %s is known: make one (myelin base %s -o oci:DIR) and start with --docker-base %s=oci:DIR", name, name, name)
-	}
-	depot, err := a.depot()
+// imageFor is the image of an artefact on the base that the platform has for its
+// runtime, or that it names.
+func (a *app) imageFor(ctx context.Context, r imageRequest) (v1.Image, func(), error) {
+	made, err := a.imageOf(ctx, r)
 	if err != nil {
 		return nil, nil, err
 	}
-	parts := image.Parts{Artefact: art, Layers: depot.Layers}
-	if parts.Base, err = depot.Base(ctx, base, image.Architecture()); err != nil {
-		return nil, nil, err
-	}
-	if len(art.Command) == 0 {
-		interpreter, err := os.ReadFile(filepath.Join(art.Dir, "interpreter"))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, err
-		}
-		if parts.Processor, release, err = a.processorOf(runtimeName(art.Runtime), strings.TrimSpace(string(interpreter)), nil); err != nil {
-			return nil, nil, err
-		}
-	}
-	if img, err = image.Make(parts); err != nil {
-		release()
-		return nil, nil, err
-	}
-	return img, release, nil
+	return made.img, made.release, nil
 }

@@ -4,9 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,55 +22,36 @@ import (
 // makeImage makes the image of an artefact, writes it to a place and returns its
 // digest.
 func (a *app) makeImage(art build.Artefact, o output) (digest string, err error) {
-	base, place := o.base, o.place
-	if base == "" && len(art.Command) == 0 {
-		return "", fail(exitUsage, fmt.Errorf("an image of a %s function needs a base that has %s", art.Runtime, art.Runtime),
-			"say --base with a name in a registry, oci:DIR or tar:FILE; `myelin base` makes one of this machine's packages")
-	}
 	p := a.term.Progress()
 	defer p.Close()
-	p.Step("image " + place)
-	parts := image.Parts{Artefact: art}
+	p.Step("image " + o.place)
 	depot, err := a.depot()
 	if err != nil {
 		return "", err
 	}
-	parts.Layers = depot.Layers
-	if parts.Base, err = depot.Base(a.ctx, base, image.Architecture()); err != nil {
-		return "", err
-	}
-	if len(art.Command) == 0 {
-		interpreter, err := os.ReadFile(filepath.Join(art.Dir, "interpreter"))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-		var release func()
-		if parts.Processor, release, err = a.processorOf(runtimeName(art.Runtime), strings.TrimSpace(string(interpreter)), p); err != nil {
-			return "", err
-		}
-		defer release()
-	}
-	hash, size, err := a.writeImage(depot, parts, o)
+	art.Config.Spec.Build.NoCache = false // the steps were run a moment ago
+	made, err := a.imageOf(a.ctx, imageRequest{art: art, base: o.base, forced: true, runner: o.runner, log: io.Discard, p: p})
 	if err != nil {
 		return "", err
 	}
-	p.Done("wrote %s, %s of its own", place, bytesOf(size))
-	if err := parts.Layers.Collect(); err != nil {
+	defer made.release()
+	hash, size, err := a.writeImage(depot, made, art, o)
+	if err != nil {
+		return "", err
+	}
+	p.Done("wrote %s, %s of its own", o.place, bytesOf(size))
+	if err := depot.Layers.Collect(); err != nil {
 		p.Note("%v", err)
 	}
 	return hash.String(), nil
 }
 
-func (a *app) writeImage(depot image.Depot, parts image.Parts, o output) (hash v1.Hash, own int64, err error) {
-	img, err := image.Make(parts)
-	if err != nil {
+func (a *app) writeImage(depot image.Depot, made madeImage, art build.Artefact, o output) (hash v1.Hash, own int64, err error) {
+	if own, err = image.Own(made.img, made.base); err != nil {
 		return hash, 0, err
 	}
-	if own, err = image.Own(img, parts.Base); err != nil {
-		return hash, 0, err
-	}
-	if hash, err = depot.Write(a.ctx, img, o.place, tagOf(parts.Artefact)); err == nil && o.sbom != "" {
-		err = a.listMaterials(depot, img, parts.Artefact.Config.Metadata.Name, o.place, o.sbom)
+	if hash, err = depot.Write(a.ctx, made.img, o.place, tagOf(art)); err == nil && o.sbom != "" {
+		err = a.listMaterials(depot, made.img, art.Config.Metadata.Name, o.place, o.sbom)
 	}
 	return hash, own, err
 }

@@ -27,7 +27,7 @@ func (a *app) buildFor(r pipeline.Request, o output, asJSON bool) error {
 	var b built
 	for _, architecture := range slices.Compact(slices.Sorted(slices.Values(o.architectures))) {
 		r.Architecture = architecture
-		art, cached, err := a.makeArtefact(r)
+		art, cached, err := a.makeArtefact(r, o)
 		if err != nil {
 			return err
 		}
@@ -35,7 +35,12 @@ func (a *app) buildFor(r pipeline.Request, o output, asJSON bool) error {
 			return fail(exitUsage, fmt.Errorf("a %s function is no program of its own, and its image is for %s only", art.Runtime, image.Architecture()), "leave --architecture out, and build on each kind of machine")
 		}
 		parts := image.Parts{Artefact: art, Layers: depot.Layers}
-		if parts.Base, err = depot.Base(a.ctx, o.base, architecture); err != nil {
+		request := imageRequest{art: art, base: o.base, forced: true}
+		base, _, err := request.place()
+		if err != nil {
+			return err
+		}
+		if parts.Base, err = depot.Base(a.ctx, base, architecture); err != nil {
 			return err
 		}
 		if images[architecture], err = image.Make(parts); err != nil {

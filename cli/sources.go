@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"context"
 	"encoding/base64"
+	"io"
 	"net/netip"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/myelin-run/myelin/build"
 	"github.com/myelin-run/myelin/build/pipeline"
 	"github.com/myelin-run/myelin/build/source"
 	"github.com/myelin-run/myelin/cli/spec"
@@ -65,8 +68,11 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// stepRunner runs the steps of an artefact's image; nil where no images are made.
+type stepRunner func(ctx context.Context, art build.Artefact, log io.Writer) error
+
 // pipeline builds in the data directory of this user.
-func (a *app) pipeline() (*pipeline.Pipeline, error) {
+func (a *app) pipeline(steps stepRunner) (*pipeline.Pipeline, error) {
 	data, err := a.dataDir()
 	if err != nil {
 		return nil, err
@@ -75,7 +81,7 @@ func (a *app) pipeline() (*pipeline.Pipeline, error) {
 	if a.networks == nil { // a user's own command line
 		stager.Networks = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	}
-	return pipeline.New(pipeline.Options{Data: data, Builders: a.parts.Builders(data), Stager: stager}), nil
+	return pipeline.New(pipeline.Options{Data: data, Builders: a.parts.Builders(data), Stager: stager, Steps: steps}), nil
 }
 
 // workspace lets the tools of a language find what is Myelin's in a new

@@ -58,7 +58,7 @@ func (a *app) upCommand() *cobra.Command {
 			}
 			// For the control plane 0 is what it does if it is told nothing.
 			o.Linger, o.KeepVersions, o.KeepFor = cmp.Or(o.Linger, -1), cmp.Or(o.KeepVersions, -1), cmp.Or(o.KeepFor, -1)
-			return a.up(o)
+			return a.up(o, containers.steps)
 		},
 	}
 	fs := c.Flags()
@@ -78,7 +78,7 @@ func (a *app) upCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) up(o control.Options) (err error) {
+func (a *app) up(o control.Options, steps stepRunner) (err error) {
 	if o.DataDir, err = a.dataDir(); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (a *app) up(o control.Options) (err error) {
 		return err
 	}
 	o.GatewayCommand = []string{self, "gateway"}
-	pl, err := a.pipeline()
+	pl, err := a.pipeline(steps)
 	if err != nil {
 		return err
 	}

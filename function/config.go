@@ -198,6 +198,8 @@ type Build struct {
 	CodeEntryAttributes json.RawMessage `json:"codeEntryAttributes,omitempty"`
 	// Commands that prepare the artefact, such as "pip install numpy".
 	Commands []string `json:"commands,omitempty"`
+	// File of the sources, a Dockerfile, that makes what the function stands on in a container image.
+	Dockerfile string `json:"dockerfile,omitempty"`
 	// Packages that the function needs, in the language's form.
 	Dependencies []string `json:"dependencies,omitempty"`
 	// Flags for the language's compiler or packager.

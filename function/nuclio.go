@@ -132,7 +132,7 @@ type NuclioBuild struct {
 	Image string `json:"image,omitempty"`
 	// Image that the function's image is made from.
 	BaseImage string `json:"baseImage,omitempty"`
-	// Image that brings the processor.
+	// Image that directives may copy from, as the stage called processor.
 	OnbuildImage string `json:"onbuildImage,omitempty"`
 	// Whether base images are used as they are on this machine.
 	NoBaseImagesPull bool `json:"noBaseImagesPull,omitempty"`
@@ -162,4 +162,11 @@ type Directive struct {
 	Kind string `json:"kind"`
 	// What follows it.
 	Value string `json:"value"`
+}
+
+// WithoutImage is a build without what only the build of a container image asks for,
+// which those who run the function need not see.
+func (b Build) WithoutImage() Build {
+	b.Dockerfile, b.BaseImage, b.BaseImageRegistry, b.OnbuildImage, b.NoBaseImagesPull, b.Directives, b.Args = "", "", "", "", false, nil, nil
+	return b
 }

@@ -36,6 +36,8 @@ func Portable(cfg function.Config) function.Config {
 // credentials and changes nothing.
 func portableBuild(b function.Build) function.Build {
 	out := function.Build{Commands: b.Commands, Dependencies: b.Dependencies, Flags: b.Flags}
-	out.RuntimeAttributes = b.RuntimeAttributes
+	out.RuntimeAttributes, out.Dockerfile = b.RuntimeAttributes, b.Dockerfile
+	out.BaseImage, out.BaseImageRegistry, out.OnbuildImage, out.NoBaseImagesPull = b.BaseImage, b.BaseImageRegistry, b.OnbuildImage, b.NoBaseImagesPull
+	out.Directives, out.Args = b.Directives, b.Args
 	return out
 }

@@ -23,6 +23,10 @@ const (
 	FunctionFile = "function.yaml"
 )
 
+// ContextDir is the directory of an artefact that has the sources if steps in the
+// build of its image need them; functions do not.
+const ContextDir = "build.context"
+
 // grace is how long after its making or its last use an artefact is kept
 // although nobody names it: whoever asked for it may not have written it down.
 const grace = 10 * time.Minute
@@ -80,7 +84,7 @@ func (s *Store) Make(digest string, cfg function.Config, fill func(out string) (
 		if err != nil {
 			return err
 		}
-		return describe(tmp, build.Artefact{Digest: digest, Config: cfg, Command: result.Command, Runtime: cfg.Spec.Runtime})
+		return describe(tmp, build.Artefact{Digest: digest, Config: cfg, Command: result.Command, Steps: result.Steps, Runtime: cfg.Spec.Runtime})
 	})
 	if err != nil {
 		return build.Artefact{}, false, err

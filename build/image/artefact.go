@@ -3,6 +3,8 @@ package image
 import (
 	"encoding/json"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/myelin-run/myelin/build"
@@ -15,6 +17,9 @@ import (
 // dependencies do.
 var brought = []string{functionDir + "/site-packages", functionDir + "/src/node_modules", functionDir + "/node_modules", functionDir + "/lib"}
 
+// contextDir is what steps of a Dockerfile take files from. No function needs it.
+var contextDir = path.Join(functionDir, artefact.ContextDir)
+
 // split tells what the function depends on from what is its own.
 func split(dir string) (dependencies, own []file, err error) {
 	all, err := tree(dir, functionDir)
@@ -22,6 +27,9 @@ func split(dir string) (dependencies, own []file, err error) {
 		return nil, nil, err
 	}
 	for _, f := range all {
+		if inside(f.path, contextDir) {
+			continue
+		}
 		if isBrought(f.path) {
 			dependencies = append(dependencies, f)
 		} else {
@@ -32,13 +40,10 @@ func split(dir string) (dependencies, own []file, err error) {
 }
 
 func isBrought(path string) bool {
-	for _, b := range brought {
-		if path == b || strings.HasPrefix(path, b+"/") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(brought, func(dir string) bool { return inside(path, dir) })
 }
+
+func inside(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
 
 // processorFile is what the processor of an image reads. It is readable for who
 // has the image, and so it holds no secrets.
@@ -49,7 +54,9 @@ type processorFile struct {
 }
 
 func processorConfig(a build.Artefact) ([]byte, error) {
-	text, err := json.Marshal(processorFile{artefact.Portable(a.Config), functionDir, scratchDir})
+	config := artefact.Portable(a.Config)
+	config.Spec.Build = config.Spec.Build.WithoutImage()
+	text, err := json.Marshal(processorFile{config, functionDir, scratchDir})
 	if err == nil {
 		text, err = document.YAML(text)
 	}

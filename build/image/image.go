@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/transfer"
 )
 
 // Where things are in an image.
@@ -65,7 +66,7 @@ func Make(p Parts) (v1.Image, error) {
 	if img, err = add(img, p.Layers, "function "+p.Artefact.Config.Metadata.Name, own); err != nil {
 		return nil, err
 	}
-	return configure(img, p)
+	return Configure(img, p.Artefact)
 }
 
 // add puts a layer of files on img, if there are any.
@@ -86,16 +87,16 @@ func add(img v1.Image, layers *Layers, what string, files []file) (v1.Image, err
 // epoch is when everything in an image was made.
 var epoch = time.Unix(0, 0).UTC()
 
-// configure says how the image is run.
-func configure(img v1.Image, p Parts) (v1.Image, error) {
+// Configure says how the image of an artefact is run, whatever it said before.
+func Configure(img v1.Image, a build.Artefact) (v1.Image, error) {
 	was, err := img.ConfigFile()
 	if err != nil {
 		return nil, fmt.Errorf("read configuration of base: %w", err)
 	}
 	c := was.DeepCopy()
 	program := programFile
-	if len(p.Artefact.Command) > 0 {
-		program = path.Join(functionDir, p.Artefact.Command[0])
+	if len(a.Command) > 0 {
+		program = path.Join(functionDir, a.Command[0])
 	}
 	c.Config.Entrypoint = []string{program, "-config", configFile}
 	c.Config.Cmd = nil
@@ -103,9 +104,10 @@ func configure(img v1.Image, p Parts) (v1.Image, error) {
 	c.Config.User = user
 	c.Config.ExposedPorts = map[string]struct{}{"8080/tcp": {}, "8082/tcp": {}}
 	c.Config.StopSignal = "SIGTERM"
-	name := p.Artefact.Config.Metadata.Name
-	c.Config.Labels = withLabels(c.Config.Labels, map[string]string{"org.opencontainers.image.title": name, "run.myelin.function": name,
-		"run.myelin.runtime": p.Artefact.Runtime, "run.myelin.artefact": p.Artefact.Digest})
+	delete(c.Config.Labels, transfer.LabelSteps) // it is what the function stands on
+	name := a.Config.Metadata.Name
+	c.Config.Labels = withLabels(c.Config.Labels, map[string]string{"org.opencontainers.image.title": name, transfer.LabelFunction: name,
+		"run.myelin.runtime": a.Runtime, "run.myelin.artefact": a.Digest})
 	c.Created = v1.Time{Time: epoch}
 	return mutate.ConfigFile(img, c)
 }

@@ -101,7 +101,7 @@ func (b *Builder) Build(ctx context.Context, src build.Source, out string, log i
 	k.log = log
 	fmt.Fprintf(log, "building %s for java %s\n", src.Config.Metadata.Name, k.version)
 	if len(src.Config.Spec.Build.Commands) > 0 {
-		return build.Result{}, &build.Error{Msg: "spec.build.commands: a Java build runs no commands; name libraries in spec.build.dependencies, or bring a pom.xml"}
+		return build.Result{}, &build.Error{Msg: "spec.build.commands: a Java build runs no commands; name libraries in spec.build.dependencies, or bring a pom.xml. Others need the build of a container image, " + build.HowImage}
 	}
 	if k.sdk, k.worker, err = b.o.Prepare(ctx, k.home, log); err != nil {
 		return build.Result{}, &build.Error{Msg: err.Error()}

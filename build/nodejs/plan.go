@@ -113,6 +113,15 @@ func (p plan) replaces(src build.Source) bool {
 	return err != nil || !fi.IsDir() || !src.Config.Spec.Build.Offline
 }
 
+// Takes implements [build.Commander]: npm installs are for the function, whatever it
+// stands on.
+func (*Builder) Takes(commands []string) bool {
+	return !slices.ContainsFunc(commands, func(c string) bool {
+		_, err := npmArguments(c)
+		return err != nil
+	})
+}
+
 // plainOptions are those of npm install that change nothing here.
 var plainOptions = []string{"-g", "--global", "-S", "--save", "-P", "--save-prod", "--no-save", "--production", "--omit=dev", "-q", "--quiet", "--silent", "-s", "--no-audit", "--no-fund"}
 
@@ -130,7 +139,7 @@ func npmArguments(command string) (packages []string, err error) {
 		return refuse("needs a shell; give one npm install a line")
 	}
 	if len(words) < 2 || words[0] != "npm" || !slices.Contains([]string{"install", "i", "add", "ci"}, words[1]) {
-		return refuse("is not an npm install: other commands need the build of a container image, which there is not yet")
+		return refuse("is not an npm install: other commands need the build of a container image, " + build.HowImage)
 	}
 	for _, w := range words[2:] {
 		switch {

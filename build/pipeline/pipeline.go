@@ -29,7 +29,13 @@ type Options struct {
 	Data     string                   // the data directory
 	Builders map[string]build.Builder // by runtime, without version: "golang"
 	Stager   source.Stager
+<<<<<<< HEAD
 	Kept     *files.Store // where sources are kept for editors; nil: they are not
+=======
+	// Steps runs the steps that an artefact's image needs, and keeps what they made
+	// for who makes the image. Nil: no images are made here.
+	Steps func(ctx context.Context, a build.Artefact, log io.Writer) error
+>>>>>>> aa5ebcb (Steps in the build of an image: commands, directives, base images and Dockerfiles, run by a Docker engine)
 }
 
 // Pipeline builds functions. Any number of builds may run at once, in this
@@ -99,17 +105,30 @@ func (p *Pipeline) Build(ctx context.Context, r Request, log io.Writer) (a build
 	if err := crosses(builder, src); err != nil {
 		return a, false, err
 	}
+	steps, err := p.steps(builder, src, log)
+	if err != nil {
+		return a, false, err
+	}
 	inputs, err := builder.Inputs(ctx, src)
 	if err != nil {
 		return a, false, fmt.Errorf("build %s: %w", src.Config.Metadata.Name, err)
 	}
-	return p.make(ctx, builder, src, inputs, log)
+	return p.make(ctx, job{builder, src, steps, steps.inputs(inputs)}, log)
 }
 
-func (p *Pipeline) make(ctx context.Context, builder build.Builder, src build.Source, inputs []string, log io.Writer) (a build.Artefact, cached bool, err error) {
+// job is one build.
+type job struct {
+	builder build.Builder
+	src     build.Source
+	steps   steps
+	inputs  []string // see [build.Builder]
+}
+
+func (p *Pipeline) make(ctx context.Context, j job, log io.Writer) (a build.Artefact, cached bool, err error) {
+	src := j.src
 	cfg := artefact.Portable(src.Config)
 	name := cfg.Metadata.Name
-	digest, err := artefact.Digest(src.Dir, cfg, inputs)
+	digest, err := artefact.Digest(src.Dir, cfg, j.inputs)
 	if err != nil {
 		return a, false, fmt.Errorf("build %s: %w", name, err)
 	}
@@ -127,15 +146,20 @@ func (p *Pipeline) make(ctx context.Context, builder build.Builder, src build.So
 	defer cancel()
 	began := time.Now()
 	a, cached, err = p.store.Make(digest, cfg, func(out string) (build.Result, error) {
-		return builder.Build(ctx, src, out, log)
+		return j.fill(ctx, out, log)
 	})
+<<<<<<< HEAD
 	if err == nil && p.o.Kept != nil {
 		err = p.o.Kept.Keep(digest, taken)
+=======
+	if err == nil {
+		a.Config = src.Config
+		err = j.steps.run(ctx, a, log)
+>>>>>>> aa5ebcb (Steps in the build of an image: commands, directives, base images and Dockerfiles, run by a Docker engine)
 	}
 	if err != nil {
 		return a, false, fmt.Errorf("build %s: %w", name, err)
 	}
-	a.Config = src.Config
 	if cached {
 		fmt.Fprintf(log, "%s is unchanged: %s\n", name, digest[:12])
 	} else {

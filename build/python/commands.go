@@ -48,6 +48,15 @@ func installs(src build.Source) (steps [][]string, err error) {
 	return steps, nil
 }
 
+// Takes implements [build.Commander]: pip installs are for the function, whatever it
+// stands on.
+func (*Builder) Takes(commands []string) bool {
+	return !slices.ContainsFunc(joined(commands), func(c string) bool {
+		_, err := pipArguments(c)
+		return err != nil
+	})
+}
+
 const requirements = "requirements.txt"
 
 const (
@@ -113,7 +122,7 @@ func pipArguments(command string) ([]string, error) {
 	case len(words) > 4 && strings.HasPrefix(filepath.Base(words[0]), "python") && slices.Equal(words[1:4], []string{"-m", "pip", "install"}):
 		args = words[4:]
 	default:
-		return nil, &build.Error{Msg: fmt.Sprintf("spec.build.commands: %q is not a pip install: other commands need the build of a container image, which there is not yet", command)}
+		return nil, &build.Error{Msg: fmt.Sprintf("spec.build.commands: %q is not a pip install: other commands need the build of a container image, "+build.HowImage, command)}
 	}
 	for i := 0; i < len(args); i++ {
 		name, _, joined := strings.Cut(args[i], "=")

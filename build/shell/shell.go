@@ -56,8 +56,11 @@ func (*Builder) Build(_ context.Context, src build.Source, out string, log io.Wr
 
 func refuseCommands(src build.Source) error {
 	b := src.Config.Spec.Build
-	if len(b.Commands) > 0 || len(b.Dependencies) > 0 {
-		return &build.Error{Msg: "spec.build.commands and spec.build.dependencies of a shell function need the build of a container image, which there is not yet"}
+	if len(b.Dependencies) > 0 {
+		return &build.Error{Msg: "spec.build.dependencies: a shell function has none; install what it needs in its image by spec.build.commands"}
+	}
+	if len(b.Commands) > 0 {
+		return &build.Error{Msg: "spec.build.commands of a shell function need the build of a container image, " + build.HowImage}
 	}
 	return nil
 }

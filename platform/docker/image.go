@@ -1,22 +1,17 @@
 package docker
 
 import (
-	"archive/tar"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/moby/client"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/transfer"
 	"github.com/myelin-run/myelin/platform"
 )
 
@@ -26,9 +21,6 @@ type made struct {
 	program  string
 	artefact build.Artefact
 }
-
-// Labels of images; see package build/image.
-const imageFunction = "run.myelin.function"
 
 // repository is what the images of a deployment are called, but for the tag.
 func (e *engine) repository(name string) string { return "myelin-" + e.id + "/" + name }
@@ -105,122 +97,7 @@ func (e *engine) load(ctx context.Context, repository string, m *made) error {
 	if err == nil || !cerrdefs.IsNotFound(err) {
 		return e.problem("look for image", err)
 	}
-	if known := e.known(ctx, c); known > 0 && e.give(ctx, img, m.tag, known) == nil {
-		if _, err := e.client.ImageInspect(ctx, m.tag); err == nil {
-			return nil
-		}
-	}
-	return e.give(ctx, img, m.tag, 0)
-}
-
-// known is how many of an image's lowest layers the engine has already.
-func (e *engine) known(ctx context.Context, c *v1.ConfigFile) (n int) {
-	all, err := e.client.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("label", imageFunction)})
-	if err != nil {
-		return 0
-	}
-	const looked = 50 // at most; the newest come first
-	for _, i := range all.Items[:min(looked, len(all.Items))] {
-		other, err := e.client.ImageInspect(ctx, i.ID)
-		if err != nil {
-			continue
-		}
-		same := 0
-		for same < min(len(c.RootFS.DiffIDs), len(other.RootFS.Layers)) && c.RootFS.DiffIDs[same].String() == other.RootFS.Layers[same] {
-			same++
-		}
-		n = max(n, same)
-	}
-	return n
-}
-
-// give loads an image into the engine, without its lowest layers that the engine
-// has. An engine that keeps images in another way refuses that.
-func (e *engine) give(ctx context.Context, img v1.Image, tag string, without int) error {
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(archive(w, img, tag, without)) }()
-	defer r.Close()
-	resp, err := e.client.ImageLoad(ctx, r, client.ImageLoadWithQuiet(true))
-	if err != nil {
-		return e.problem("load image", err)
-	}
-	defer resp.Close()
-	for said := json.NewDecoder(resp); ; {
-		var line struct{ Error string }
-		err := said.Decode(&line)
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return e.problem("load image", err)
-		case line.Error != "":
-			return fmt.Errorf("load image: %s", line.Error)
-		}
-	}
-}
-
-// archive writes what `docker load` reads.
-func archive(w io.Writer, img v1.Image, tag string, without int) error {
-	config, err := img.RawConfigFile()
-	if err != nil {
-		return err
-	}
-	name, err := img.ConfigName()
-	if err != nil {
-		return err
-	}
-	layers, err := img.Layers()
-	if err != nil {
-		return err
-	}
-	files := make([]string, len(layers))
-	t := tar.NewWriter(w)
-	for i, l := range layers {
-		diff, err := l.DiffID()
-		if err != nil {
-			return err
-		}
-		files[i] = path.Join(diff.Hex, "layer.tar")
-		if i >= without && !slices.Contains(files[:i], files[i]) {
-			if err := addLayer(t, files[i], l); err != nil {
-				return err
-			}
-		}
-	}
-	manifest, err := json.Marshal([]map[string]any{{"Config": name.Hex + ".json", "RepoTags": []string{tag}, "Layers": files}})
-	if err != nil {
-		return err
-	}
-	return errors.Join(addFile(t, name.Hex+".json", config), addFile(t, "manifest.json", manifest), t.Close())
-}
-
-func addFile(t *tar.Writer, name string, content []byte) error {
-	if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
-		return err
-	}
-	_, err := t.Write(content)
-	return err
-}
-
-// addLayer adds a layer as it is uncompressed, which is read twice: its size is
-// nowhere.
-func addLayer(t *tar.Writer, name string, l v1.Layer) error {
-	read := func(w io.Writer) (int64, error) {
-		in, err := l.Uncompressed()
-		if err != nil {
-			return 0, err
-		}
-		defer in.Close()
-		return io.Copy(w, in)
-	}
-	size, err := read(io.Discard)
-	if err == nil {
-		err = t.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: size})
-	}
-	if err == nil {
-		_, err = read(t)
-	}
-	return err
+	return e.problem("load image", transfer.Load(ctx, e.client, img, m.tag))
 }
 
 // kept is how many images of a deployment stay that no container has, for who goes
