@@ -27,7 +27,7 @@ func split(dir string) (dependencies, own []file, err error) {
 		return nil, nil, err
 	}
 	for _, f := range all {
-		if inside(f.path, contextDir) {
+		if isBelow(f.path, contextDir) {
 			continue
 		}
 		if isBrought(f.path) {
@@ -40,10 +40,10 @@ func split(dir string) (dependencies, own []file, err error) {
 }
 
 func isBrought(path string) bool {
-	return slices.ContainsFunc(brought, func(dir string) bool { return inside(path, dir) })
+	return slices.ContainsFunc(brought, func(dir string) bool { return isBelow(path, dir) })
 }
 
-func inside(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+func isBelow(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
 
 // processorFile is what the processor of an image reads. It is readable for who
 // has the image, and so it holds no secrets.

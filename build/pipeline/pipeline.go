@@ -29,13 +29,10 @@ type Options struct {
 	Data     string                   // the data directory
 	Builders map[string]build.Builder // by runtime, without version: "golang"
 	Stager   source.Stager
-<<<<<<< HEAD
 	Kept     *files.Store // where sources are kept for editors; nil: they are not
-=======
 	// Steps runs the steps that an artefact's image needs, and keeps what they made
 	// for who makes the image. Nil: no images are made here.
 	Steps func(ctx context.Context, a build.Artefact, log io.Writer) error
->>>>>>> aa5ebcb (Steps in the build of an image: commands, directives, base images and Dockerfiles, run by a Docker engine)
 }
 
 // Pipeline builds functions. Any number of builds may run at once, in this
@@ -148,14 +145,12 @@ func (p *Pipeline) make(ctx context.Context, j job, log io.Writer) (a build.Arte
 	a, cached, err = p.store.Make(digest, cfg, func(out string) (build.Result, error) {
 		return j.fill(ctx, out, log)
 	})
-<<<<<<< HEAD
 	if err == nil && p.o.Kept != nil {
 		err = p.o.Kept.Keep(digest, taken)
-=======
+	}
 	if err == nil {
 		a.Config = src.Config
 		err = j.steps.run(ctx, a, log)
->>>>>>> aa5ebcb (Steps in the build of an image: commands, directives, base images and Dockerfiles, run by a Docker engine)
 	}
 	if err != nil {
 		return a, false, fmt.Errorf("build %s: %w", name, err)
