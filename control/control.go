@@ -121,8 +121,8 @@ func New(o Options) (*Control, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if !filepath.IsAbs(o.DataDir) {
-		return nil, fmt.Errorf("data directory %q: want an absolute path", o.DataDir)
+	if err := local.DataDirFits(o.DataDir); err != nil {
+		return nil, err
 	}
 	if err := checkAddress("API", o.APIAddr, o.InsecureListen || o.Access.Certificate != ""); err != nil {
 		return nil, err

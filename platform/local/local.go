@@ -141,10 +141,18 @@ func (p *Platform) dir(parts ...string) string {
 	return filepath.Join(append([]string{p.o.DataDir}, parts...)...)
 }
 
+// DataDirFits says why a directory cannot be a data directory.
+func DataDirFits(dir string) error {
+	if !filepath.IsAbs(dir) || len(dir) > maxDataDir {
+		return fmt.Errorf("data directory %q: want an absolute path of at most %d bytes", dir, maxDataDir)
+	}
+	return nil
+}
+
 // prepare makes the directories, which functions may enter but not list.
 func (p *Platform) prepare() error {
-	if !filepath.IsAbs(p.o.DataDir) || len(p.o.DataDir) > maxDataDir {
-		return fmt.Errorf("data directory %q: want an absolute path of at most %d bytes", p.o.DataDir, maxDataDir)
+	if err := DataDirFits(p.o.DataDir); err != nil {
+		return err
 	}
 	for _, d := range []string{"", "run", "logs", "s"} {
 		if err := os.MkdirAll(p.dir(d), 0o711); err != nil {
