@@ -160,7 +160,7 @@ func until(ts *testscript.TestScript, what string, try func() error) {
 
 var client = &http.Client{Timeout: 30 * time.Second}
 
-func ask(url string) (string, error) {
+func ask(client *http.Client, url string) (string, error) {
 	resp, err := client.Post(url, "text/plain", strings.NewReader("Ada"))
 	if err != nil {
 		return "", err
@@ -178,7 +178,7 @@ func ask(url string) (string, error) {
 func answer(ts *testscript.TestScript, _ bool, args []string) {
 	since := time.Now()
 	until(ts, "answer "+args[1], func() error {
-		got, err := ask(args[0])
+		got, err := ask(client, args[0])
 		if err == nil && !strings.Contains(got, args[1]) {
 			err = fmt.Errorf("got %q", got)
 		}
@@ -190,7 +190,7 @@ func answer(ts *testscript.TestScript, _ bool, args []string) {
 // hangup URL: asks, and wants the connection to end without an answer.
 func hangup(ts *testscript.TestScript, _ bool, args []string) {
 	client.CloseIdleConnections() // they may lead to a processor that ends anyway
-	if got, err := ask(args[0]); err == nil {
+	if got, err := ask(client, args[0]); err == nil {
 		ts.Fatalf("it answered %q", got)
 	}
 }
@@ -249,8 +249,13 @@ func hammer(ts *testscript.TestScript, _ bool, args []string) {
 func (h *hammering) run(ctx context.Context, url string) {
 	tick := time.NewTicker(5 * time.Millisecond) // the machine is for what is tested
 	defer tick.Stop()
+	// A connection of its own, which never rests: one that a server closes at the moment at which it is used
+	// again after a second fails, as everywhere in HTTP.
+	own := &http.Transport{}
+	defer own.CloseIdleConnections()
+	client := &http.Client{Transport: own, Timeout: time.Minute}
 	for ctx.Err() == nil {
-		_, err := ask(url)
+		_, err := ask(client, url)
 		<-tick.C
 		h.mu.Lock()
 		h.asked++
