@@ -18,7 +18,7 @@ import (
 // network of its own, so clients of what it publishes run there; they are on the same
 // machine and kernel.
 func containers(o options, work string) []benchmark {
-	const goalChange, goalBuild = "<= 0.1 of the whole image", "beside docker build"
+	const goalChange, goalBuild = "<= 0.1 of the whole image", "<= 1 of docker build and docker run"
 	var out []benchmark
 	for _, r := range []struct {
 		name, how, from string
@@ -57,7 +57,7 @@ func containers(o options, work string) []benchmark {
 		}},
 		benchmark{name: "docker-change-build", title: titleBuild, goal: goalBuild, group: "docker", measure: func(ctx context.Context) (Result, error) {
 			res, err := codeChanges(ctx, o, work, "docker build and run", (*boxed).dockerfile)
-			res.Name, res.Title, res.Goal, res.Met = "docker-change-build", titleBuild, goalBuild, err == nil
+			res.Name, res.Title, res.Goal, res.Met = "docker-change-build", titleBuild, goalBuild, res.Ratio <= 1
 			return res, err
 		}})
 }
