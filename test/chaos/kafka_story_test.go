@@ -2,13 +2,16 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/myelin-run/myelin/test/ledger"
 )
@@ -35,43 +38,103 @@ func (k *kafkaOnce) operate(ctx context.Context, adm *kadm.Client) {
 		case <-tick.C:
 		}
 		now := map[kadm.DescribedProducer]bool{}
-		for _, p := range k.forgotten(ctx, adm) {
+		forgotten, _ := k.forgotten(ctx, adm) // a broker that is away is asked again
+		for _, p := range forgotten {
 			now[p] = true
 			if !before[p] {
 				continue
 			}
-			topics := kadm.TopicsSet{}
-			topics.Add(p.Topic, p.Partition)
-			_, err := adm.WriteTxnMarkers(ctx, kadm.TxnMarkers{ProducerID: p.ProducerID, ProducerEpoch: p.ProducerEpoch, CoordinatorEpoch: max(p.CoordinatorEpoch, 0), Topics: topics})
+			err := abort(ctx, adm, p)
 			k.t.Logf("%s %d: the transaction of producer %d, epoch %d, open at %d, was forgotten by the broker: aborted by hand, %v", p.Topic, p.Partition, p.ProducerID, p.ProducerEpoch, p.CurrentTxnStartOffset, err)
 		}
 		before = now
 	}
 }
 
-// forgotten are the open transactions of producers for which there is none under way; none if the broker
-// cannot be asked now.
-func (k *kafkaOnce) forgotten(ctx context.Context, adm *kadm.Client) (out []kadm.DescribedProducer) {
+// abort ends what a producer has open in a shard, as if it had never sent it.
+func abort(ctx context.Context, adm *kadm.Client, p kadm.DescribedProducer) error {
+	topics := kadm.TopicsSet{}
+	topics.Add(p.Topic, p.Partition)
+	rs, err := adm.WriteTxnMarkers(ctx, kadm.TxnMarkers{ProducerID: p.ProducerID, ProducerEpoch: p.ProducerEpoch, CoordinatorEpoch: max(p.CoordinatorEpoch, 0), Topics: topics})
+	rs.EachPartition(func(r kadm.TxnMarkersPartitionResponse) { err = errors.Join(err, r.Err) })
+	return err
+}
+
+// TestEnds: only what the coordinator still has to do with is left to it.
+func TestEnds(t *testing.T) {
+	open := kadm.DescribedProducer{ProducerID: 1, ProducerEpoch: 2}
+	for _, c := range []struct {
+		coordinator kadm.DescribedTransaction
+		want        bool
+	}{
+		{kadm.DescribedTransaction{ProducerID: 1, ProducerEpoch: 2, State: "Ongoing"}, true},
+		{kadm.DescribedTransaction{ProducerID: 1, ProducerEpoch: 3, State: "PrepareAbort"}, true},
+		{kadm.DescribedTransaction{ProducerID: 1, ProducerEpoch: 4, State: "Ongoing"}, false}, // a later one
+		{kadm.DescribedTransaction{ProducerID: 1, ProducerEpoch: 4, State: "CompleteAbort"}, false},
+		{kadm.DescribedTransaction{ProducerID: 7, ProducerEpoch: 2, State: "Ongoing"}, false},
+	} {
+		if got := ends(c.coordinator, open); got != c.want {
+			t.Errorf("%+v: %v", c.coordinator, got)
+		}
+	}
+}
+
+// TestAbort: what is under way is no operator's business; what is aborted holds up nobody.
+func TestAbort(t *testing.T) {
+	k := &kafkaOnce{kafka: newKafka(t, "", "in", "out")}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	adm := kadm.NewClient(k.client())
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := k.client(kgo.TransactionalID("open"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	must(open.BeginTransaction())
+	must(open.ProduceSync(ctx, &kgo.Record{Topic: "out", Partition: 3, Value: []byte("x")}).FirstErr())
+	ps, err := k.forgotten(ctx, adm)
+	must(err)
+	if len(ps) > 0 {
+		t.Errorf("a transaction that is under way is forgotten: %+v", ps)
+	}
+	topics := kadm.TopicsSet{}
+	topics.Add("out", 3)
+	producers, err := adm.DescribeProducers(ctx, topics)
+	must(err)
+	for _, p := range producers.SortedProducers() {
+		must(abort(ctx, adm, p))
+	}
+	ends, err := adm.ListCommittedOffsets(ctx, "out")
+	must(err)
+	if at, _ := ends.Lookup("out", 3); at.Offset != 2 { // the record, and the mark
+		t.Errorf("readers of what is committed get to %d, want 2", at.Offset)
+	}
+}
+
+// forgotten are the open transactions of producers for which there is none under way.
+func (k *kafkaOnce) forgotten(ctx context.Context, adm *kadm.Client) (out []kadm.DescribedProducer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	topics, err := adm.ListTopicsWithInternal(ctx, "out", "__consumer_offsets")
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	producers, err := adm.DescribeProducers(ctx, topics.TopicsSet())
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	all, err := adm.DescribeTransactions(ctx)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	producers.EachProducer(func(p kadm.DescribedProducer) {
 		if p.CurrentTxnStartOffset >= 0 && !slices.ContainsFunc(all.Sorted(), func(t kadm.DescribedTransaction) bool { return ends(t, p) }) {
 			out = append(out, p)
 		}
 	})
-	return out
+	return out, nil
 }
 
 // Mark implements [Witness].
