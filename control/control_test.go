@@ -95,7 +95,16 @@ func TestRedeployUnderLoadLosesNothing(t *testing.T) {
 		platformtest.Load(1, func() error { _, err := platformtest.Ask(kept, direct, "kept direct"); return err }),
 	}
 	for i := range 50 {
-		w.deploy(config("hello", fmt.Sprint(i+1)), function.Ready)
+		want := fmt.Sprint(i + 1)
+		w.deploy(config("hello", want), function.Ready)
+		for where, ask := range map[string]func() (platformtest.Answer, error){
+			"the gateway, a kept connection": func() (platformtest.Answer, error) { return platformtest.Ask(kept, f.Status.URL, "") },
+			"the function, a new connection": func() (platformtest.Answer, error) { return platformtest.Ask(fresh, direct, "") },
+		} {
+			if a, err := ask(); err != nil || a.Version != want {
+				t.Errorf("version %s is ready, and %s leads to %q, %v", want, where, a.Version, err)
+			}
+		}
 	}
 	for i, stop := range stops {
 		n, err := stop()

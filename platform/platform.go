@@ -26,7 +26,8 @@ type Platform interface {
 	// Apply makes d what runs under d.Name: new replicas are ready before old
 	// ones drain, and if they do not get ready in time the old ones stay and
 	// the error says why, with the last lines of the log. It returns when all
-	// replicas of d are ready; old ones may still drain.
+	// replicas of d are ready and, where the platform can know it, connections made
+	// from then on reach no others; old ones may still drain.
 	Apply(ctx context.Context, d Deployment) error
 	// Remove drains and removes every replica of name and frees its address.
 	// Removing what is not there is no error. If ctx is cancelled the replicas

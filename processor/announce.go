@@ -9,7 +9,8 @@ import (
 )
 
 // ReadyFile is written to the working directory when all triggers can be
-// reached, by rename, so that whoever sees it sees all of it.
+// reached, by rename, so that whoever sees it sees all of it, and removed when a
+// processor that drains takes no more connections.
 const ReadyFile = "ready.json"
 
 // Ready is the content of a ReadyFile.
@@ -18,6 +19,9 @@ type Ready struct {
 	Addresses map[string]string `json:"addresses"` // host:port by trigger name
 	Admin     string            `json:"admin"`
 }
+
+// closer is implemented by triggers that can say when they take no more connections.
+type closer interface{ Closed() <-chan struct{} }
 
 // addressed is implemented by triggers that listen.
 type addressed interface{ Addr() net.Addr }
@@ -47,4 +51,26 @@ func (p *Processor) announce(ctx context.Context) error {
 		return err
 	}
 	return os.Rename(tmp, ReadyFile)
+}
+
+// retract removes the ReadyFile once no trigger takes connections any more, so that who
+// waits for that need not guess; unless the processor has ended before.
+func (p *Processor) retract(ended context.Context) {
+	if !p.cfg.WriteReady {
+		return
+	}
+	for _, f := range p.feeds {
+		c, ok := f.trigger().(closer)
+		if !ok {
+			continue
+		}
+		select {
+		case <-c.Closed():
+		case <-ended.Done():
+			return
+		}
+	}
+	if err := os.Remove(ReadyFile); err != nil && !os.IsNotExist(err) {
+		p.log.Warn("take readiness back", "error", err)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -217,6 +218,11 @@ func (p *Processor) serve(ctx context.Context) error {
 
 // drain waits for the triggers to settle what they have.
 func (p *Processor) drain(ctx context.Context, done <-chan error) error {
+	ended, end := context.WithCancel(context.Background())
+	var retracts sync.WaitGroup
+	retracts.Go(func() { p.retract(ended) })
+	defer retracts.Wait()
+	defer end()
 	if ctx.Err() != nil {
 		p.log.Info("draining", "timeout", p.cfg.DrainTimeout.Std())
 		p.leave(ctx)

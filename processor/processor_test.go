@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -231,6 +232,43 @@ func TestDrainLosesNothing(t *testing.T) {
 	}
 	if ran.Load() != answered.Load() {
 		t.Errorf("%d ran, %d were answered", ran.Load(), answered.Load())
+	}
+}
+
+// The ready file goes when a processor takes no more connections, while it still
+// answers.
+func TestReadinessIsTakenBack(t *testing.T) {
+	gate, begun := make(chan struct{}), make(chan struct{})
+	stuck := native.Of(func(*myelin.Context, *myelin.Event) (any, error) { close(begun); <-gate; return "ok", nil }, nil)
+	r := start(t, config(t, ""), stuck)
+	answered := make(chan int, 1)
+	go func() {
+		status, _, _ := post(r.url, "x")
+		answered <- status
+	}()
+	<-begun
+	if _, err := os.Stat(processor.ReadyFile); err != nil {
+		t.Errorf("while it serves: %v", err)
+	}
+	r.stop()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(processor.ReadyFile); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("a processor that drains has its ready file still")
+		}
+	}
+	if c, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(r.url, "http://"), "/")); err == nil {
+		_ = c.Close()
+		t.Error("without a ready file it took a connection")
+	}
+	close(gate)
+	if status := <-answered; status != 200 {
+		t.Errorf("the request that it had was answered %d", status)
+	}
+	if err := r.end(t); err != nil {
+		t.Errorf("drain: %v", err)
 	}
 }
 

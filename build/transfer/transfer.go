@@ -103,14 +103,17 @@ func archive(w io.Writer, img v1.Image, tag string, without int) error {
 	if err != nil {
 		return err
 	}
+	read, err := img.ConfigFile() // a layer itself is read as a whole to know its DiffID
+	if err != nil {
+		return err
+	}
+	if len(read.RootFS.DiffIDs) != len(layers) {
+		return fmt.Errorf("image has %d layers, and its configuration %d", len(layers), len(read.RootFS.DiffIDs))
+	}
 	files := make([]string, len(layers))
 	t := tar.NewWriter(w)
 	for i, l := range layers {
-		diff, err := l.DiffID()
-		if err != nil {
-			return err
-		}
-		files[i] = path.Join(diff.Hex, "layer.tar")
+		files[i] = path.Join(read.RootFS.DiffIDs[i].Hex, "layer.tar")
 		if i >= without && !slices.Contains(files[:i], files[i]) {
 			if err := addLayer(t, files[i], l); err != nil {
 				return err

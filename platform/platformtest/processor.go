@@ -175,6 +175,10 @@ func serve(c config, sockets []handoff.Socket) error {
 		end()
 		time.Sleep(time.Second)
 	}
+	go func() {
+		<-server.Closed()
+		_ = os.Remove("ready.json") // says that it accepts no more, before anybody has to assume it
+	}()
 	dctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout.Std())
 	defer cancel()
 	if server.Drain(dctx, time.Second) != nil {

@@ -31,7 +31,7 @@ func build(s trigger.Settings, cfg Config) (trigger.Trigger, error) {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
 	src := &event.Source{Kind: Kind, Class: string(trigger.Sync), Name: s.Name}
-	return &Trigger{settings: s, cfg: cfg, source: src, ready: make(chan struct{})}, nil
+	return &Trigger{settings: s, cfg: cfg, source: src, ready: make(chan struct{}), closed: make(chan struct{})}, nil
 }
 
 // Trigger serves one function on one socket. It implements [trigger.Trigger]
@@ -41,6 +41,7 @@ type Trigger struct {
 	cfg      Config
 	source   *event.Source
 	ready    chan struct{}
+	closed   chan struct{}
 
 	mu   sync.Mutex
 	addr net.Addr
@@ -48,6 +49,10 @@ type Trigger struct {
 
 // Ready is closed when the socket listens.
 func (t *Trigger) Ready() <-chan struct{} { return t.ready }
+
+// Closed is closed when Run takes no more connections; it may still answer on those
+// that it has.
+func (t *Trigger) Closed() <-chan struct{} { return t.closed }
 
 // Addr is where the trigger listens; nil until Ready is closed.
 func (t *Trigger) Addr() net.Addr {
@@ -69,7 +74,7 @@ func (t *Trigger) Run(ctx context.Context, h trigger.Handler) error {
 	t.addr = ln.Addr()
 	t.mu.Unlock()
 	close(t.ready)
-	return s.run(ctx, ln)
+	return s.run(ctx, ln, t.closed)
 }
 
 func (t *Trigger) listen() (net.Listener, error) {

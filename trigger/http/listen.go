@@ -23,8 +23,8 @@ const (
 
 type deadliner interface{ SetDeadline(time.Time) error }
 
-// run accepts connections until ctx is done or ln fails, then drains.
-func (s *server) run(ctx context.Context, ln net.Listener) error {
+// run accepts connections until ctx is done or ln fails, then closes closed and drains.
+func (s *server) run(ctx context.Context, ln net.Listener, closed chan<- struct{}) error {
 	var err error
 	if s.loop, err = s.newLoop(); err != nil {
 		return err
@@ -54,6 +54,7 @@ func (s *server) run(ctx context.Context, ln net.Listener) error {
 		<-accepted
 	}
 	_ = ln.Close() // nothing is left to lose
+	close(closed)
 	s.drain()
 	return lost
 }

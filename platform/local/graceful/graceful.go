@@ -59,6 +59,9 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
+// Closed is closed when Serve accepts no more connections.
+func (s *Server) Closed() <-chan struct{} { return s.ended }
+
 // Drain accepts no more connections, answers every request on those that there
 // are, and returns when none is left. Connections on which nothing comes are
 // closed after linger. When ctx ends first, so does everything else.

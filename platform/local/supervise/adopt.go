@@ -118,7 +118,7 @@ func (g *Group) take(f found) {
 	v := f.Version
 	r := &replica{
 		g: g, version: v, place: Place{Name: f.Name, Dir: filepath.Join(g.o.Dir, f.Name), Scratch: f.Scratch},
-		stop: make(chan struct{}), done: make(chan struct{}), limits: g.limit(f.Name, v), served: true,
+		stop: make(chan struct{}), done: make(chan struct{}), settled: make(chan struct{}), limits: g.limit(f.Name, v), served: true,
 	}
 	r.mark, r.kills = markLogs(g.logs()), r.limits.OOMKills()
 	id := f.p.ID()

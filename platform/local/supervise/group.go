@@ -137,7 +137,23 @@ func (g *Group) Apply(ctx context.Context, v Version) error {
 	if former != nil && former != socket {
 		g.tasks.Go(func() { closeAfter(*former, left) })
 	}
+	if v.Replicas > 0 {
+		settled(ctx, left)
+	}
 	return nil
+}
+
+// settled waits until what comes new is sure not to reach any of the replicas that
+// leave. It takes a quarter of a second at most, for processes that do not say so.
+func settled(ctx context.Context, leaving []*replica) {
+	for _, r := range leaving {
+		select {
+		case <-r.settled:
+		case <-r.done:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // abandon decides what becomes of the socket of a version that did not get

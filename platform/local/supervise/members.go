@@ -93,7 +93,7 @@ func (g *Group) newReplica(v Version, socket *handoff.Socket) (*replica, error) 
 	if err != nil {
 		return nil, fmt.Errorf("prepare replica: %w", err)
 	}
-	r := &replica{g: g, place: place, version: v, socket: socket, stop: make(chan struct{}), done: make(chan struct{}), limits: g.limit(place.Name, v)}
+	r := &replica{g: g, place: place, version: v, socket: socket, stop: make(chan struct{}), done: make(chan struct{}), settled: make(chan struct{}), limits: g.limit(place.Name, v)}
 	r.status = function.Replica{Name: place.Name, State: starting, Artefact: v.Artefact}
 	if socket != nil {
 		r.version.Address = socket.Address()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -42,6 +43,8 @@ type replica struct {
 	limits  *cgroup.Group
 	stop    chan struct{} // closed by the group: drain and end
 	done    chan struct{} // closed when the replica's goroutine has ended
+	settled chan struct{} // closed by settles when it accepts no more
+	settles sync.Once
 
 	status   function.Replica
 	stopping bool

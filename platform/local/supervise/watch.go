@@ -84,9 +84,10 @@ func (r *replica) explain(e process.Exit) string {
 	return e.String()
 }
 
-// settle is how long after SIGTERM a process surely accepts no more. Only then
-// new connections are sure to reach its successor, and old ones are told to be
-// left; the process answers on them for a second at least.
+// settle is how long after SIGTERM a process surely accepts no more, if it does not say
+// so before by removing its ready.json. Only then new connections are sure to reach its
+// successor, and old ones are told to be left; the process answers on them for a second
+// at least.
 const settle = 250 * time.Millisecond
 
 // drain asks the process to finish and ends it if it does not in time. A
@@ -101,13 +102,21 @@ func (r *replica) drain(life context.Context, p Process, exits <-chan process.Ex
 		_ = r.g.o.Launcher.Keep(r.record(p.ID(), true))
 		_ = p.Signal(syscall.SIGTERM)
 	}
-	limit, settled := time.NewTimer(r.version.Drain+grace), time.NewTimer(settle)
+	told := asked || !r.since.IsZero() // there was a ready.json
+	limit, settled, look := time.NewTimer(r.version.Drain+grace), time.NewTimer(settle), time.NewTicker(lookEvery)
 	defer limit.Stop()
 	defer settled.Stop()
+	defer look.Stop()
 	for ended := false; !ended; {
 		select {
+		case <-look.C:
+			if told && !isReady(r.place.Dir, p.Self()) {
+				look.Stop()
+				r.settle()
+			}
+			continue
 		case <-settled.C:
-			r.g.renew()
+			r.settle()
 			continue
 		case <-exits:
 		case <-life.Done():
@@ -121,6 +130,15 @@ func (r *replica) drain(life context.Context, p Process, exits <-chan process.Ex
 		}
 		ended = true
 	}
+	r.settle()
 	r.clear()
 	return true
+}
+
+// settle says that what comes new reaches others than the replica.
+func (r *replica) settle() {
+	r.settles.Do(func() {
+		r.g.renew()
+		close(r.settled)
+	})
 }
