@@ -28,6 +28,15 @@ import (
 type Layers struct {
 	dir  string
 	most int64
+	sums sums // of files outside of artefacts, in memory
+}
+
+// remembered is what is kept of sums; nil if nothing is.
+func (l *Layers) remembered() *sums {
+	if l == nil {
+		return nil
+	}
+	return &l.sums
 }
 
 // Bounds of what is kept.
@@ -38,7 +47,9 @@ const (
 
 // NewLayers names the layers that are kept in data, a directory that is made when
 // it is needed.
-func NewLayers(data string) *Layers { return &Layers{filepath.Join(data, "layers"), layersMost} }
+func NewLayers(data string) *Layers {
+	return &Layers{dir: filepath.Join(data, "layers"), most: layersMost}
+}
 
 // Collect removes what was not used for a month and, of the rest, what was not
 // used for longest, until a gigabyte is left. It may be called while others build.

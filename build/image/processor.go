@@ -1,7 +1,6 @@
 package image
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"path"
 
@@ -26,7 +25,7 @@ func (p Processor) On(base v1.Image, layers *Layers) (v1.Image, error) {
 	if err != nil || len(files) == 0 {
 		return base, err
 	}
-	sum, err := sumOf(files)
+	sum, err := layers.remembered().of(files)
 	if err != nil {
 		return nil, fmt.Errorf("read processor: %w", err)
 	}
@@ -62,13 +61,4 @@ func (p Processor) files() (files []file, err error) {
 		files = append(files, cache...)
 	}
 	return files, nil
-}
-
-// sumOf names files by all that is in their layer.
-func sumOf(files []file) (string, error) {
-	h := sha256.New()
-	if err := writeTar(h, withParents(files)); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
@@ -43,14 +44,15 @@ func (e *engine) imageOf(ctx context.Context, d platform.Deployment) (*made, err
 		_, err := e.haveImage(ctx, m.tag)
 		return m, err
 	}
+	var tidies sync.WaitGroup // beside, and done before the engine is asked what it has
+	tidies.Go(func() { e.tidyImages(ctx, d.Name, kept) })
 	m = &made{artefact: a}
-	if err := e.load(ctx, e.repository(d.Name), m); err != nil {
+	if err := e.load(ctx, e.repository(d.Name), m, tidies.Wait); err != nil {
 		return nil, err
 	}
 	e.mu.Lock()
-	e.images[key], e.images[m.tag] = m, m
+	e.images[key], e.images[m.tag], e.images[e.repository(d.Name)] = m, m, m
 	e.mu.Unlock()
-	e.tidyImages(ctx, d.Name, m.tag)
 	return m, nil
 }
 
@@ -69,11 +71,13 @@ func (e *engine) haveImage(ctx context.Context, tag string) (made bool, err erro
 	}
 	repository, _, _ := strings.Cut(tag, ":")
 	again := *m
-	return true, e.load(ctx, repository, &again)
+	return true, e.load(ctx, repository, &again, func() {})
 }
 
-// load makes an image and gives it to the engine, unless that has it.
-func (e *engine) load(ctx context.Context, repository string, m *made) error {
+// load makes an image and gives it to the engine, unless that has it. before is called
+// in any case, and the engine is asked only when it has returned.
+func (e *engine) load(ctx context.Context, repository string, m *made, before func()) error {
+	defer before()
 	img, release, err := e.image(ctx, m.artefact)
 	if err != nil {
 		return fmt.Errorf("make image: %w", err)
@@ -91,6 +95,7 @@ func (e *engine) load(ctx context.Context, repository string, m *made) error {
 		return fmt.Errorf("make image: %w", err)
 	}
 	m.tag, m.program = repository+":"+name.Hex[:24], c.Config.Entrypoint[0]
+	before()
 	e.loading.Lock()
 	defer e.loading.Unlock()
 	_, err = e.client.ImageInspect(ctx, m.tag)
@@ -101,25 +106,24 @@ func (e *engine) load(ctx context.Context, repository string, m *made) error {
 }
 
 // kept is how many images of a deployment stay that no container has, for who goes
-// back.
+// back, beside the one that comes next.
 const kept = 3
 
-// tidyImages removes the images of a deployment but for those that are used, that
-// which is said, and a few. Which ones nobody can tell: all are of one time. Of a
-// deployment that is no more, all go.
-func (e *engine) tidyImages(ctx context.Context, name, tag string) {
+// tidyImages removes the images of a deployment but for those that are used, and a few
+// that are to stay, the newest among them. Which others nobody can tell: all are of one
+// time.
+func (e *engine) tidyImages(ctx context.Context, name string, stay int) {
+	e.mu.Lock()
+	newest := e.images[e.repository(name)]
+	e.mu.Unlock()
 	all, err := e.client.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", e.repository(name))})
 	if err != nil {
 		return
 	}
-	stay := 0
-	if tag != "" {
-		stay = kept
-	}
 	for _, i := range all.Items[min(stay, len(all.Items)):] {
 		for _, t := range i.RepoTags {
-			if t == tag {
-				continue
+			if stay > 0 && newest != nil && t == newest.tag {
+				continue // its container may just be started anew
 			}
 			if _, err := e.client.ImageRemove(ctx, t, client.ImageRemoveOptions{}); err != nil { // a container has it
 				continue

@@ -223,7 +223,7 @@ func (e *engine) Removed(ctx context.Context, name string) error {
 	for _, c := range left.Items {
 		errs = append(errs, e.remove(ctx, c.ID))
 	}
-	e.tidyImages(ctx, name, "")
+	e.tidyImages(ctx, name, 0)
 	if network := e.networkOf(platform.Deployment{Name: name}); e.network == "" {
 		_, _ = e.client.NetworkRemove(ctx, network, client.NetworkRemoveOptions{}) // if it is used, it stays
 	}
