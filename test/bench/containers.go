@@ -43,6 +43,7 @@ func containers(o options, work string) []benchmark {
 	}
 	const titleImage = "A change of a Python function's code, to its image, beside base and image made with nothing kept"
 	const titleChange = "A change of a Python function's code, from the command to an answer of its new container, beside base and image made and run with nothing kept"
+	const titlePackage = "The same of a function that needs numpy"
 	const titleBuild = "The same beside docker build, without its cache, and docker run of a Dockerfile that copies one file onto the same base"
 	return append(out,
 		benchmark{name: "docker-change-image", title: titleImage, goal: goalChange, group: "docker", measure: func(ctx context.Context) (Result, error) {
@@ -51,12 +52,17 @@ func containers(o options, work string) []benchmark {
 			return res, err
 		}},
 		benchmark{name: "docker-change", title: titleChange, goal: goalChange, group: "docker", measure: func(ctx context.Context) (Result, error) {
-			res, err := codeChanges(ctx, o, work, "nothing kept", (*boxed).whole)
+			res, err := codeChanges(ctx, o, work, "nothing kept", "", (*boxed).whole)
 			res.Name, res.Title, res.Goal, res.Met = "docker-change", titleChange, goalChange, res.Ratio <= 0.1
 			return res, err
 		}},
+		benchmark{name: "docker-change-package", title: titlePackage, goal: goalChange, group: "docker", measure: func(ctx context.Context) (Result, error) {
+			res, err := codeChanges(ctx, o, work, "nothing kept", "numpy", (*boxed).whole)
+			res.Name, res.Title, res.Goal, res.Met = "docker-change-package", titlePackage, goalChange, res.Ratio <= 0.1
+			return res, err
+		}},
 		benchmark{name: "docker-change-build", title: titleBuild, goal: goalBuild, group: "docker", measure: func(ctx context.Context) (Result, error) {
-			res, err := codeChanges(ctx, o, work, "docker build and run", (*boxed).dockerfile)
+			res, err := codeChanges(ctx, o, work, "docker build and run", "", (*boxed).dockerfile)
 			res.Name, res.Title, res.Goal, res.Met = "docker-change-build", titleBuild, goalBuild, res.Ratio <= 1
 			return res, err
 		}})
@@ -71,6 +77,7 @@ type boxed struct {
 	o      options
 	work   string
 	engine *servers.Server
+	needs  string // a package of PyPI that Python functions import; "": none
 }
 
 func newBoxed(o options, work string) (b *boxed, end func(), err error) {
@@ -80,7 +87,7 @@ func newBoxed(o options, work string) (b *boxed, end func(), err error) {
 		h.end()
 		return nil, nil, err
 	}
-	return &boxed{o, work, engine}, h.end, nil
+	return &boxed{o: o, work: work, engine: engine}, h.end, nil
 }
 
 // docker runs Docker's command line.
@@ -179,12 +186,13 @@ func awaitAnswer(ctx context.Context, c *http.Client, url, want string) (err err
 
 // codeChanges measures a change of a Python function's code beside another way to come to a
 // container that runs it, in turn.
-func codeChanges(ctx context.Context, o options, work, than string, other func(b *boxed, ctx context.Context, base, text string) (time.Duration, error)) (res Result, err error) {
+func codeChanges(ctx context.Context, o options, work, than, needs string, other func(b *boxed, ctx context.Context, base, text string) (time.Duration, error)) (res Result, err error) {
 	b, end, err := newBoxed(o, work)
 	if err != nil {
 		return res, err
 	}
 	defer end()
+	b.needs = needs
 	base := "oci:" + filepath.Join(work, "python-base")
 	if _, err := os.Stat(strings.TrimPrefix(base, "oci:")); err != nil {
 		if err := b.base(ctx, base, filepath.Join(work, "data")); err != nil {
@@ -282,8 +290,20 @@ func (b *boxed) base(ctx context.Context, place, data string) error {
 
 // speaks writes a function that answers with a text.
 func (b *boxed) speaks(text string) (source string, err error) {
-	source = filepath.Join(b.work, "speaks.py")
-	return source, os.WriteFile(source, fmt.Appendf(nil, "def handler(context, event):\n    return %q\n", text), 0o644)
+	code := fmt.Sprintf("def handler(context, event):\n    return %q\n", text)
+	if b.needs == "" {
+		source = filepath.Join(b.work, "speaks.py")
+		return source, os.WriteFile(source, []byte(code), 0o644)
+	}
+	source = filepath.Join(b.work, "needs-"+b.needs, "speaks")
+	err = os.MkdirAll(source, 0o755)
+	for name, content := range map[string]string{"requirements.txt": b.needs + "\n", "speaks.py": "import " + b.needs + "\n" + code,
+		"function.yaml": "metadata: {name: speaks}\nspec: {runtime: python, handler: speaks:handler}\n"} {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(source, name), []byte(content), 0o644)
+		}
+	}
+	return source, err
 }
 
 // changed deploys another answer on a control plane.
@@ -308,12 +328,13 @@ func (b *boxed) whole(ctx context.Context, _, text string) (time.Duration, error
 		return 0, err
 	}
 	defer end()
+	fresh.needs = b.needs
 	data, err := os.MkdirTemp(b.work, "nothing-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(data)
-	source, err := b.speaks(text)
+	source, err := fresh.speaks(text)
 	if err != nil {
 		return 0, err
 	}
