@@ -19,7 +19,7 @@ import (
 	"github.com/myelin-run/myelin/build/pipeline"
 	"github.com/myelin-run/myelin/cli/spec"
 	"github.com/myelin-run/myelin/cli/terminal"
-	"github.com/myelin-run/myelin/platform/docker"
+	"github.com/myelin-run/myelin/platform/docker/relay"
 )
 
 // built is the answer of `myelin build -o json`.
@@ -58,7 +58,7 @@ func (a *app) buildCommand() *cobra.Command {
 	c.Flags().StringVar(&out.base, "base", "", "`image` that the function's stands on: a name in a registry, oci:DIR or tar:FILE (default scratch, for Go and C)")
 	c.Flags().StringSliceVar(&out.architectures, "architecture", nil, "`kinds` of machines that an image of a Go function is for: amd64, arm64 (default this machine's)")
 	c.Flags().StringVar(&out.sbom, "sbom", "", "`file` for a list of what is in the image (CycloneDX), which is attached to the image, too")
-	c.Flags().StringVar(&out.dockerHost, "docker-host", "", "the Docker engine that runs the steps of an image, if there are any: `unix:///path` (default what DOCKER_HOST says, else "+docker.DefaultHost+")")
+	engineFlags(c.Flags(), &out.engine, "the Docker engine that runs the steps of an image, if there are any")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	_ = c.RegisterFlagCompletionFunc("runtime", completeRuntimes(a)) // the flag is there
 	c.Args = atMostOne
@@ -76,7 +76,7 @@ func (a *app) buildCommand() *cobra.Command {
 type output struct {
 	place, base, sbom string
 	architectures     []string
-	dockerHost        string
+	engine            relay.Host
 	runner            *dockerfile.Builder // what runs steps of images
 }
 
@@ -92,7 +92,7 @@ func (a *app) build(r pipeline.Request, o output, asJSON bool) error {
 		return a.buildFor(r, o, asJSON)
 	}
 	var err error
-	if o.runner, err = a.stepsOn(o.dockerHost); err != nil {
+	if o.runner, err = a.stepsOn(o.engine); err != nil {
 		return err
 	}
 	out := o.place

@@ -107,7 +107,7 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.term.Out)
 	root.SetErr(a.term.Err)
 	root.AddCommand(
-		a.newCommand(), a.devCommand(), a.buildCommand(), a.baseCommand(), a.imageCommand(), a.keysCommand(), a.upCommand(), a.gatewayCommand(),
+		a.newCommand(), a.devCommand(), a.buildCommand(), a.baseCommand(), a.imageCommand(), a.keysCommand(), a.upCommand(), a.gatewayCommand(), a.relayCommand(),
 		a.runCommand(), a.invokeCommand(), a.captureCommand(), a.getCommand(), a.describeCommand(), a.logsCommand(), a.triggersCommand(), a.mappingCommand(), a.lettersCommand(), a.deleteCommand(),
 		a.publishCommand(), a.versionsCommand(), a.aliasCommand(), a.rollbackCommand(), a.rolloutCommand(), a.jobCommand(),
 		a.applyCommand(), a.diffCommand(), a.createCommand(), a.exportCommand(), a.importCommand(),

@@ -12,13 +12,14 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/moby/moby/client"
 
 	"github.com/myelin-run/myelin/build"
 	"github.com/myelin-run/myelin/build/artefact"
 	"github.com/myelin-run/myelin/build/dockerfile"
 	"github.com/myelin-run/myelin/build/image"
 	"github.com/myelin-run/myelin/cli/terminal"
-	"github.com/myelin-run/myelin/platform/docker"
+	"github.com/myelin-run/myelin/platform/docker/relay"
 )
 
 // imageRequest is an image to be made of an artefact.
@@ -37,13 +38,19 @@ type madeImage struct {
 	release   func()
 }
 
-// stepsOn runs steps with an engine, "" for the one that DOCKER_HOST says.
-func (a *app) stepsOn(host string) (*dockerfile.Builder, error) {
+// stepsOn runs steps with an engine, which is looked for when there are some.
+func (a *app) stepsOn(host relay.Host) (*dockerfile.Builder, error) {
 	data, err := a.dataDir()
 	if err != nil {
 		return nil, err
 	}
-	return dockerfile.New(dockerfile.Options{Host: cmp.Or(host, os.Getenv("DOCKER_HOST"), docker.DefaultHost), Data: data})
+	return dockerfile.New(dockerfile.Options{Data: data, Engine: func() (*client.Client, error) {
+		at, err := engineAt(host)
+		if err != nil {
+			return nil, err
+		}
+		return at.Connect()
+	}}), nil
 }
 
 // imageOf makes the image of an artefact: its base, with what steps make of that;

@@ -96,6 +96,9 @@ func (a *app) up(o control.Options, steps stepRunner) (err error) {
 		return err
 	}
 	o.GatewayCommand = []string{self, "gateway"}
+	if o.Docker != nil {
+		o.Docker.Relay = []string{self, "relay"}
+	}
 	pl, err := a.pipeline(steps)
 	if err != nil {
 		return err

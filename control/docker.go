@@ -8,13 +8,17 @@ import (
 
 	"github.com/myelin-run/myelin/build"
 	"github.com/myelin-run/myelin/platform/docker"
+	"github.com/myelin-run/myelin/platform/docker/relay"
 	"github.com/myelin-run/myelin/platform/local"
 )
 
 // Docker has functions run as containers; see package platform/docker.
 type Docker struct {
-	Host    string // default docker.DefaultHost
-	Network string // default: one for each project
+	Host    relay.Host // default docker.DefaultHost
+	Network string     // default: one for each project
+	// Publish, Gateway and Relay are of engines on other machines; see [docker.Options].
+	Publish, Gateway string
+	Relay            []string
 	// Image makes the image of an artefact.
 	Image func(ctx context.Context, a build.Artefact) (img v1.Image, release func(), err error)
 }
@@ -24,7 +28,7 @@ func (c *Control) platform(o local.Options) (*local.Platform, error) {
 	if c.o.Docker == nil {
 		return local.New(o), nil
 	}
-	p, err := docker.New(docker.Options{Local: o, Host: c.o.Docker.Host, Network: c.o.Docker.Network, Door: c.door(), Beats: filepath.Join(c.o.DataDir, beatsDir), Image: c.o.Docker.Image})
+	p, err := docker.New(docker.Options{Local: o, Host: c.o.Docker.Host, Publish: c.o.Docker.Publish, Gateway: c.o.Docker.Gateway, Relay: c.o.Docker.Relay, Network: c.o.Docker.Network, Door: c.door(), Beats: filepath.Join(c.o.DataDir, beatsDir), Image: c.o.Docker.Image})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,14 +88,30 @@ func (p *Processor) adminHandler() http.Handler {
 	mux.HandleFunc("GET /shares", p.showShares)
 	mux.HandleFunc("PUT /shares", p.putShares)
 	mux.HandleFunc("POST /letters", p.redrive)
-	if strings.HasPrefix(p.cfg.Admin.Listen, "unix:") { // what functions are sent is not for whoever reaches a port
+	if strings.HasPrefix(p.cfg.Admin.Listen, "unix:") || p.cfg.Admin.Token != "" { // what functions are sent is not for whoever reaches a port
 		mux.HandleFunc("POST /capture", p.capture)
 		mux.HandleFunc("DELETE /capture/{id}", p.endCapture)
 		mux.HandleFunc("GET /recalled", p.recalled)
 	}
+	mux.HandleFunc("DELETE /letters/{id}", p.forget)
 	mux.HandleFunc("GET /load", p.tellLoad)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.meters.registry, promhttp.HandlerOpts{}))
-	return mux
+	return guarded(p.cfg.Admin.Token, mux)
+}
+
+// guarded lets in who brings the token; everybody, if there is none.
+func guarded(token string, h http.Handler) http.Handler {
+	if token == "" {
+		return h
+	}
+	want := []byte("Bearer " + token)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+			http.Error(w, "this is for the platform of the function", http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func health(w http.ResponseWriter, ok bool, why string) {

@@ -57,6 +57,9 @@ type Config struct {
 type Admin struct {
 	// Listen is "host:port" or "unix:/path"; default ":8082"; "none": nowhere.
 	Listen string `json:"listen,omitempty"`
+	// Token is what callers have to bring, as Authorization: Bearer TOKEN; "":
+	// nothing.
+	Token string `json:"token,omitempty"`
 }
 
 // Letters says where dead letters are kept.

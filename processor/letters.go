@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -64,6 +65,17 @@ func (p *Processor) redrive(w http.ResponseWriter, r *http.Request) {
 	done := p.again(context.WithoutCancel(r.Context()), p.feeds[i], l)
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(done)
+}
+
+// forget removes a letter that is kept elsewhere now.
+func (p *Processor) forget(w http.ResponseWriter, r *http.Request) {
+	err := letterbox.New(letterbox.Options{Dir: p.cfg.Letters.Dir}).Remove(r.PathValue("id"))
+	switch {
+	case errors.Is(err, letterbox.ErrNotFound):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
 }
 
 // mostAnswer is how much of an answer is told of an event that is run again.

@@ -36,8 +36,9 @@ const (
 
 // Options say what runs steps.
 type Options struct {
-	Host string // the engine, such as unix:///var/run/docker.sock
-	Data string // the data directory: what steps made is kept in its steps
+	// Engine connects to what runs the steps. It is called when the first ones are.
+	Engine func() (*client.Client, error)
+	Data   string // the data directory: what steps made is kept in its steps
 	// Stale is how old what a killed build left in the engine has to be to be
 	// removed. Default a day.
 	Stale time.Duration
@@ -47,21 +48,27 @@ type Options struct {
 // each other, and are run once.
 type Builder struct {
 	o      Options
-	client *client.Client
+	client *client.Client // of Engine, once there are steps
 	mu     sync.Mutex
 	busy   map[string]chan struct{}
 }
 
 // New makes a builder. It opens nothing.
-func New(o Options) (*Builder, error) {
-	c, err := client.New(client.WithHost(o.Host), client.WithUserAgent("myelin"))
-	if err != nil {
-		return nil, fmt.Errorf("docker host %q: %w", o.Host, err)
-	}
+func New(o Options) *Builder {
 	if o.Stale == 0 {
 		o.Stale = 24 * time.Hour
 	}
-	return &Builder{o: o, client: c, busy: map[string]chan struct{}{}}, nil
+	return &Builder{o: o, busy: map[string]chan struct{}{}}
+}
+
+// reach has the client be there.
+func (b *Builder) reach() (err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.client == nil {
+		b.client, err = b.o.Engine()
+	}
+	return err
 }
 
 // Request is steps to be run.
@@ -83,6 +90,9 @@ type Request struct {
 // [*build.Error] with its command, its exit code and the end of what it printed.
 // Progress goes to log, a line at a time. When ctx ends the step is killed.
 func (b *Builder) Apply(ctx context.Context, r Request, log io.Writer) (v1.Image, error) {
+	if err := b.reach(); err != nil {
+		return nil, err
+	}
 	key, err := b.key(ctx, r)
 	if err != nil {
 		return nil, err
@@ -254,7 +264,7 @@ func (b *Builder) refused(ctx context.Context, r Request, err error) error {
 // problem is one with the engine.
 func (b *Builder) problem(what string, err error) error {
 	if client.IsErrConnectionFailed(err) {
-		return fmt.Errorf("%s: the Docker engine at %s cannot be reached: it has to run for functions whose images need steps (--docker-host, DOCKER_HOST): %w", what, b.o.Host, err)
+		return fmt.Errorf("%s: the Docker engine at %s cannot be reached: it has to run for functions whose images need steps (--docker-host, DOCKER_HOST): %w", what, b.client.DaemonHost(), err)
 	}
 	if full(err.Error()) {
 		return fmt.Errorf("%s: the disk of the Docker engine is full: %w", what, err)

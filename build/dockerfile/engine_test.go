@@ -97,8 +97,8 @@ func newWorld(t *testing.T, engine *servers.Server) world {
 
 func worldIn(t *testing.T, host, data string) world {
 	t.Helper()
-	b, err := New(Options{Host: host, Data: data})
-	if err != nil {
+	b := New(Options{Data: data, Engine: func() (*client.Client, error) { return client.New(client.WithHost(host)) }})
+	if err := b.reach(); err != nil {
 		t.Fatal(err)
 	}
 	img, err := base()

@@ -36,7 +36,7 @@ var floors = [][]string{
 		"dealer/server", "dealer/client", "processor/worker", "processor/calls", "processor/exactly", "processor/cloudevents", "trigger/queue", "trigger/stream", "runtime/shm",
 		"binding/host", "binding/remote", "binding/table", "binding/file", "build/source", "build/artefact", "control/reconcile", "control/rollout", "control/job", "control/scaler", "control/history", "control/capture", "control/access/oidc", "platform/local/supervise", "platform/platformtest"},
 	// an engine on an engine
-	{"trigger/poll", "platform/local"},
+	{"trigger/poll", "platform/local", "platform/docker/relay"},
 	// components
 	{"gateway/upstream",
 		"trigger/", "runtime/", "binding/", "platform/", "build/", "control/store/"},

@@ -1,12 +1,14 @@
-// Package docker runs functions as containers of a Docker engine on this machine: one
-// container for each replica, from an image of the function. What supervises,
-// replaces, drains and adopts them is the local platform's; this package starts
-// containers instead of processes, and finds them again by their labels, which
-// are all that is kept about them. It knows nothing of how images are made.
+// Package docker runs functions as containers of a Docker engine: one container for
+// each replica, from an image of the function. What supervises, replaces, drains and
+// adopts them is the local platform's; this package starts containers instead of
+// processes. It knows nothing of how images are made.
 //
-// A container's listening socket is opened on this machine and passed to it over
+// On this machine, a container's listening socket is opened outside and passed to it over
 // a unix socket. So no port is published, there is nothing between a function and
-// who asks it, and an old container cannot keep what belongs to a new one.
+// who asks it, and an old container cannot keep what belongs to a new one. Containers are
+// found again by their labels, which are all that is kept about them. On another machine
+// each container has a stand-in here, a process of package relay, and that is
+// what is supervised.
 package docker
 
 import (
@@ -15,7 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/platform/docker/relay"
 	"github.com/myelin-run/myelin/platform/local"
 )
 
@@ -39,9 +42,18 @@ const BeatsFile = "dealer.sock"
 type Options struct {
 	// Local is what the local platform needs; its Engine is set here.
 	Local local.Options
-	// Host is the engine: unix:///path. Default [DefaultHost]. It has to be on this
+	// Host is the engine. Default [DefaultHost]. One at a unix socket has to be on this
 	// machine and see its files, because it mounts them.
-	Host string
+	Host relay.Host
+	// Publish is the IP address of an engine's machine, if that is another one, at which
+	// ports are published; default: that by which the engine is reached.
+	Publish string
+	// Gateway is the URL of the gateway for containers of another machine, where functions
+	// reach each other. "": they do not.
+	Gateway string
+	// Relay is the command, absolute, of a process that runs [relay.Run] with the settings
+	// that follow --settings; for engines on other machines.
+	Relay []string
 	// Network is what containers are attached to: a network's name, "host" or "none".
 	// "": a network for each project, which is made when it is needed.
 	Network string
@@ -64,22 +76,28 @@ type Platform struct {
 
 // New returns a platform; it opens nothing.
 func New(o Options) (*Platform, error) {
-	if o.Host == "" {
-		o.Host = DefaultHost
+	if o.Host.Address == "" {
+		o.Host.Address = DefaultHost
 	}
-	if !strings.HasPrefix(o.Host, "unix://") {
-		return nil, fmt.Errorf("docker host %q: want unix:///path: the engine has to be on this machine", o.Host)
-	}
-	c, err := client.New(client.WithHost(o.Host), client.WithUserAgent("myelin"))
+	c, err := o.Host.Connect()
 	if err != nil {
-		return nil, fmt.Errorf("docker host %q: %w", o.Host, err)
+		return nil, err
 	}
 	if o.Local.Log == nil {
 		o.Local.Log = slog.New(slog.DiscardHandler)
 	}
 	sum := sha256.Sum256([]byte(o.Local.DataDir))
-	e := &engine{client: c, host: o.Host, network: o.Network, image: o.Image, log: o.Local.Log, id: fmt.Sprintf("%x", sum[:4]), images: map[string]*made{}}
+	e := &engine{client: c, at: o.Host, host: o.Host.Address, network: o.Network, image: o.Image, log: o.Local.Log, id: fmt.Sprintf("%x", sum[:4]), images: map[string]*made{}}
 	e.door, e.beats = o.Door, o.Beats
+	if e.at.Remote() {
+		e.gateway, e.relay = o.Gateway, o.Relay
+		if e.publish, err = publishAt(o.Host, o.Publish); err != nil {
+			return nil, err
+		}
+		if len(e.relay) == 0 {
+			return nil, errors.New("docker: the program that stands in for containers of other machines is not said")
+		}
+	}
 	o.Local.Engine, o.Local.Warm = e, nil
 	return &Platform{local.New(o.Local), e}, nil
 }
@@ -87,7 +105,11 @@ func New(o Options) (*Platform, error) {
 // engine implements [local.Engine].
 type engine struct {
 	client  *client.Client
-	host    string
+	at      relay.Host
+	host    string     // at's address
+	publish netip.Addr // of an engine on another machine, as are gateway and relay; see Options
+	gateway string
+	relay   []string
 	network string
 	door    string // see Options
 	beats   string // see Options
@@ -101,6 +123,10 @@ type engine struct {
 	trouble string
 	doomed  []string         // containers to be removed when the engine is back
 	images  map[string]*made // by what they are called
+	// Of engines on other machines: which containers there are to be, by deployment
+	// and replica, and whether others have not been looked for.
+	expected map[string]bool
+	unswept  bool
 }
 
 // Labels of what this platform makes.
@@ -119,11 +145,20 @@ func (e *engine) Begin(ctx context.Context, changed func()) error {
 	e.mu.Lock()
 	e.changed = changed
 	e.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	limit := answerLimit
+	if e.at.Remote() {
+		go e.heart(ctx)
+		limit = heartLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	info, err := e.client.Info(ctx, client.InfoOptions{})
+	if err != nil && e.away(err) { // what stands in for containers is here, and is adopted
+		_ = e.problem("reach the Docker engine", err)
+		return nil
+	}
 	if err != nil {
-		return e.problem("reach the Docker engine", err)
+		return e.problem("reach the Docker engine at "+e.host, err)
 	}
 	if info.Info.OSType != "linux" {
 		return fmt.Errorf("the Docker engine at %s runs containers of %s: want linux", e.host, info.Info.OSType)
@@ -137,10 +172,15 @@ func (e *engine) problem(what string, err error) error {
 		e.note("")
 		return nil
 	}
-	if client.IsErrConnectionFailed(err) {
+	if client.IsErrConnectionFailed(err) || e.away(err) {
 		e.note(fmt.Sprintf("the Docker engine at %s cannot be reached: functions go on, and nothing is started, until it is back", e.host))
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// away says of an error that an engine of another machine cannot be reached now.
+func (e *engine) away(err error) bool {
+	return e.at.Remote() && !relay.Refused(err) && (client.IsErrConnectionFailed(err) || errors.Is(err, context.DeadlineExceeded))
 }
 
 func (e *engine) note(trouble string) {
@@ -150,6 +190,10 @@ func (e *engine) note(trouble string) {
 	var doomed []string
 	if trouble == "" {
 		doomed, e.doomed = e.doomed, nil
+		if e.unswept {
+			e.unswept = false
+			go e.sweep(context.Background(), "")
+		}
 	}
 	e.mu.Unlock()
 	for _, name := range doomed {
@@ -178,9 +222,17 @@ func (e *engine) ours(name string) client.Filters {
 
 // Names implements [local.Engine].
 func (e *engine) Names(ctx context.Context) ([]string, error) {
+	if e.at.Remote() && e.Trouble() != "" {
+		e.sweepLater()
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	all, err := e.client.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: e.ours("")})
+	if err != nil && e.away(err) {
+		e.sweepLater()
+		return nil, nil
+	}
 	if err != nil {
 		return nil, e.problem("list containers", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -18,8 +19,10 @@ import (
 
 	"github.com/myelin-run/myelin/build"
 	"github.com/myelin-run/myelin/build/image"
+	"github.com/myelin-run/myelin/document"
 	"github.com/myelin-run/myelin/function"
 	"github.com/myelin-run/myelin/platform"
+	"github.com/myelin-run/myelin/platform/docker/relay"
 	"github.com/myelin-run/myelin/platform/local"
 	"github.com/myelin-run/myelin/platform/platformtest"
 	"github.com/myelin-run/myelin/test/servers"
@@ -43,11 +46,30 @@ var program = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "relay" {
+		os.Exit(standsIn(os.Args[3]))
+	}
 	code := shared.Run(m)
 	if path, err := program(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
 	}
 	os.Exit(code)
+}
+
+// standsIn has this program stand in for a container.
+func standsIn(settings string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	var s relay.Settings
+	err := document.DecodeJSON([]byte(settings), &s)
+	if err == nil {
+		err = relay.Run(ctx, s)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 type testLog struct{ t *testing.T }
@@ -94,9 +116,14 @@ const portRanges, portsEach = 38, 20 // below those that the kernel chooses from
 
 func options(t *testing.T, host, dir string) Options {
 	first := firstPort(dir)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return Options{
+		Relay: []string{self, "relay"},
 		Local: local.Options{DataDir: dir, FirstPort: first, LastPort: first + portsEach - 1, Log: slog.New(slog.NewTextHandler(testLog{t}, nil))},
-		Host:  host, Image: onScratch(image.NewLayers(filepath.Join(dir, "kept"))),
+		Host:  relay.Host{Address: host}, Image: onScratch(image.NewLayers(filepath.Join(dir, "kept"))),
 	}
 }
 
@@ -105,7 +132,9 @@ func on(engine *servers.Server) platformtest.Harness {
 	return platformtest.Harness{
 		Parallel: true,
 		New: func(t *testing.T, dir string) platform.Platform {
-			p, err := New(options(t, engine.Addr, dir))
+			o := options(t, engine.Addr, dir)
+			o.Host.Certificates = engine.Certificates
+			p, err := New(o)
 			if err != nil {
 				t.Fatal(err)
 			}

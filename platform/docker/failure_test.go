@@ -15,6 +15,7 @@ import (
 
 	"github.com/myelin-run/myelin/function"
 	"github.com/myelin-run/myelin/platform"
+	"github.com/myelin-run/myelin/platform/docker/relay"
 	"github.com/myelin-run/myelin/platform/platformtest"
 	"github.com/myelin-run/myelin/quantity"
 	"github.com/myelin-run/myelin/test/servers"
@@ -132,8 +133,8 @@ func TestRefused(t *testing.T) {
 	if a := w.ask(); a.Version != "1" {
 		t.Errorf("version %s answers", a.Version)
 	}
-	for _, host := range []string{"tcp://127.0.0.1:2375", "unix"} {
-		if _, err := New(Options{Host: host}); err == nil || !strings.Contains(err.Error(), "unix:///path") {
+	for host, want := range map[string]string{"http://127.0.0.1:2375": "unix:///path", "unix": "unix:///path", "tcp://198.51.100.1:2375": "without TLS"} {
+		if _, err := New(Options{Host: relay.Host{Address: host}}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", host, err)
 		}
 	}

@@ -28,7 +28,11 @@ type launcher struct {
 
 // Launcher implements [local.Engine].
 func (e *engine) Launcher(name string, home local.Home) supervise.Launcher {
-	return launcher{e, name, home}
+	l := launcher{e, name, home}
+	if e.at.Remote() {
+		return distant{l, supervise.Processes(home.Dir)}
+	}
+	return l
 }
 
 // A container whose name ends so was told to drain; labels cannot be changed.
@@ -196,6 +200,11 @@ func (e *engine) discard(name string) {
 		return
 	}
 	e.log.Warn("remove container", "container", name, "error", err)
+	e.doom(name)
+}
+
+// doom has a container removed when the engine is back.
+func (e *engine) doom(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.doomed = append(e.doomed, name)

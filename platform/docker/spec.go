@@ -34,6 +34,9 @@ const (
 
 // Paths implements [local.Engine].
 func (e *engine) Paths() local.Paths {
+	if e.at.Remote() {
+		return e.distantPaths()
+	}
 	p := local.Paths{Function: functionDir, Scratch: scratchDir, Logs: logsDir, Letters: lettersDir, Bindings: bindingsDir, Gateway: "unix:" + path.Join(gatewayDir, DoorFile)}
 	if e.beats != "" {
 		p.Dealer = "unix:" + path.Join(dealerDir, BeatsFile)
@@ -65,6 +68,11 @@ const gpus = "nvidia.com/gpu"
 
 // Prepare implements [local.Engine].
 func (e *engine) Prepare(ctx context.Context, d platform.Deployment, cfg function.Config, home local.Home) (json.RawMessage, error) {
+	if e.at.Remote() {
+		if err := e.unable(cfg); err != nil {
+			return nil, err
+		}
+	}
 	dealt := false
 	for name, t := range cfg.Spec.Triggers {
 		if t.Dealt() && !t.Disabled {

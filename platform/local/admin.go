@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	adminSocket = "admin.sock"
+	// AdminSocket is where a replica answers its platform, in its scratch directory.
+	AdminSocket = "admin.sock"
 	maxReply    = 16 << 20
 )
 
@@ -40,7 +41,7 @@ func (p *Platform) processors(name string) []asker {
 	for _, scratch := range g.Serving() {
 		out = append(out, func(ctx context.Context, method, path string, body []byte) platform.Reply {
 			r := platform.Reply{Replica: filepath.Base(scratch)}
-			text, status, err := request(ctx, filepath.Join(scratch, adminSocket), method, path, body)
+			text, status, err := request(ctx, filepath.Join(scratch, AdminSocket), method, path, body)
 			if r.Status, r.Body = status, text; err != nil {
 				r.Status, r.Body = 0, []byte(err.Error())
 			}

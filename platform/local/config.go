@@ -1,6 +1,7 @@
 package local
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,7 @@ type processorFile struct {
 
 type processorAdmin struct {
 	Listen string `json:"listen"`
+	Token  string `json:"token,omitempty"`
 }
 
 type processorLogs struct {
@@ -89,9 +91,13 @@ func (p *Platform) writeConfig(d platform.Deployment, cfg function.Config, at su
 	if see.Scratch == "" {
 		see.Function, see.Scratch = d.Artefact.Dir, at.Scratch
 	}
+	admin, err := adminOf(see, at.Dir)
+	if err != nil {
+		return err
+	}
 	text, err := document.MarshalRevealed(processorFile{
 		Function: cfg, Dir: see.Function, Scratch: see.Scratch, DrainTimeout: cfg.Spec.DrainTimeout,
-		Admin:     processorAdmin{Listen: "unix:" + filepath.Join(see.Scratch, adminSocket)},
+		Admin:     admin,
 		Letters:   processorFiles{Dir: see.Letters},
 		Bindings:  p.bindingsOf(d.Name, cfg),
 		Functions: p.functions(),
@@ -114,13 +120,29 @@ func (p *Platform) writeConfig(d platform.Deployment, cfg function.Config, at su
 	return nil
 }
 
+// adminOf says where a replica answers its platform. One that anybody can reach has a
+// token, which is kept in the replica's directory.
+func adminOf(see Paths, dir string) (processorAdmin, error) {
+	if see.Admin == "" {
+		return processorAdmin{Listen: "unix:" + filepath.Join(see.Scratch, AdminSocket)}, nil
+	}
+	a := processorAdmin{Listen: see.Admin, Token: rand.Text()}
+	if err := os.WriteFile(filepath.Join(dir, TokenFile), []byte(a.Token), 0o600); err != nil {
+		return a, fmt.Errorf("write token: %w", err)
+	}
+	return a, nil
+}
+
 // functions is where functions find each other: all of them at the gateway.
 func (p *Platform) functions() map[string]string {
 	if p.o.Gateway == "" {
 		return nil
 	}
 	if p.o.Engine != nil { // whose loopback is another
-		return map[string]string{"*": p.o.Engine.Paths().Gateway}
+		if at := p.o.Engine.Paths().Gateway; at != "" {
+			return map[string]string{"*": at}
+		}
+		return nil
 	}
 	return map[string]string{"*": "http://" + p.o.Gateway}
 }

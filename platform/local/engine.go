@@ -49,9 +49,25 @@ type Home struct {
 
 // Paths is where a replica sees its files, the gateway, as unix:/path or a URL, and the
 // dealer of shards, as unix:/path. Those of processes of this machine are in [Options].
-type Paths struct{ Function, Scratch, Logs, Letters, Bindings, Gateway, Dealer string }
+// Paths may say that a replica logs to its output: the function's log to the standard
+// one, its own to that of errors. Admin is where it answers its platform, for who has the
+// token in [TokenFile] of its directory; "": a socket in its scratch directory.
+type Paths struct {
+	Function, Scratch, Logs, Letters, Bindings, Gateway, Dealer string
+	Admin                                                       string
+	Output                                                      bool
+}
+
+// TokenFile holds a replica's token; see [Paths].
+const TokenFile = "admin.token"
 
 func (p Paths) log(which platform.LogKind) string {
+	switch {
+	case p.Output && which == platform.FunctionLog:
+		return "stdout"
+	case p.Output:
+		return "stderr"
+	}
 	return filepath.Join(p.Logs, string(which)+".log")
 }
 

@@ -135,7 +135,7 @@ type shareView struct {
 // askShares tells one processor its shares, or asks for them. What comes back
 // is the function's to forge.
 func askShares(ctx context.Context, m supervise.Member, method, query string, text []byte) (map[string]shareView, error) {
-	answer, status, err := request(ctx, filepath.Join(m.Scratch, adminSocket), method, "/shares"+query, text)
+	answer, status, err := request(ctx, filepath.Join(m.Scratch, AdminSocket), method, "/shares"+query, text)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 // them, and is no hindrance to its successor.
 func TestOldProcessorsKnowNoShares(t *testing.T) {
 	dir := t.TempDir()
-	l, err := net.Listen("unix", filepath.Join(dir, adminSocket))
+	l, err := net.Listen("unix", filepath.Join(dir, AdminSocket))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ type config struct {
 	Function     function.Config   `json:"function"`
 	Dir          string            `json:"dir"`
 	Scratch      string            `json:"scratch"`
-	Admin        any               `json:"admin"`
+	Admin        admin             `json:"admin"`
 	Letters      any               `json:"letters"`
 	Bindings     any               `json:"bindings"`
 	Functions    any               `json:"functions"`
@@ -46,9 +46,21 @@ type config struct {
 	} `json:"logs"`
 }
 
+type admin struct {
+	Listen string `json:"listen"`
+	Token  string `json:"token"`
+}
+
 type sink struct {
 	File  string `json:"file"`
 	Level string `json:"level"`
+}
+
+func (s sink) open() (io.WriteCloser, error) {
+	if s.File == "stdout" {
+		return os.Stdout, nil
+	}
+	return os.OpenFile(s.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
 func (c config) env(name string) string {
@@ -138,7 +150,7 @@ func serve(c config, sockets []handoff.Socket) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	log, err := os.OpenFile(c.Logs.Function.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := c.Logs.Function.open()
 	if err != nil {
 		return err
 	}
@@ -158,7 +170,7 @@ func serve(c config, sockets []handoff.Socket) error {
 		return err
 	}
 	go func() { failed <- handoff.Serve(hctx, offer, sockets) }()
-	if err := shares.serve(hctx, filepath.Join(c.Scratch, "admin.sock")); err != nil {
+	if err := shares.serve(hctx, c.Admin); err != nil {
 		return err
 	}
 	if err := announce(); err != nil {

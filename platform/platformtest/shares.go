@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,10 +36,14 @@ func (s *shares) told() int {
 	return s.times
 }
 
-// serve answers on the admin socket until ctx is done, or the process ends.
-func (s *shares) serve(ctx context.Context, path string) error {
-	_ = os.Remove(path) // a predecessor's
-	l, err := net.Listen("unix", path)
+// serve answers its platform until ctx is done, or the process ends.
+func (s *shares) serve(ctx context.Context, at admin) error {
+	network, address := "tcp", at.Listen
+	if path, ok := strings.CutPrefix(at.Listen, "unix:"); ok {
+		network, address = "unix", path
+		_ = os.Remove(path) // a predecessor's
+	}
+	l, err := net.Listen(network, address)
 	if err != nil {
 		return err
 	}
@@ -46,7 +51,15 @@ func (s *shares) serve(ctx context.Context, path string) error {
 	mux.HandleFunc("PUT /shares", s.put)
 	mux.HandleFunc("GET /shares", func(w http.ResponseWriter, _ *http.Request) { s.answer(w) })
 	mux.HandleFunc("GET /load", s.tally.answer)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
+	known := func(w http.ResponseWriter, r *http.Request) {
+		if at.Token != "" && r.Header.Get("Authorization") != "Bearer "+at.Token {
+			http.Error(w, "who asks?", http.StatusUnauthorized)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(known), ReadHeaderTimeout: 5 * time.Second}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	go func() { _ = server.Serve(l) }()
 	return nil

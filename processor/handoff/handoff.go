@@ -37,6 +37,8 @@ const (
 type Socket struct {
 	Name string
 	FD   int
+	// Greets has its connections begin with a [Greeting].
+	Greets bool
 }
 
 // OfferAt makes the holder's socket at path. It removes what a former life left

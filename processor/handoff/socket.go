@@ -59,6 +59,9 @@ func (s Socket) Listener() (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on socket %s: %w", s.Name, err)
 	}
+	if tcp, ok := l.(*net.TCPListener); ok && s.Greets {
+		return greeter{tcp}, nil
+	}
 	return l, nil
 }
 

@@ -19,7 +19,11 @@ func docker(t *testing.T, engine *servers.Server, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/usr/bin/docker", append([]string{"--host", engine.Addr}, args...)...)
+	at := []string{"--host", engine.Addr}
+	if c := engine.Certificates; c != "" {
+		at = append(at, "--tlsverify", "--tlscacert", filepath.Join(c, "ca.pem"), "--tlscert", filepath.Join(c, "cert.pem"), "--tlskey", filepath.Join(c, "key.pem"))
+	}
+	cmd := exec.CommandContext(ctx, "/usr/bin/docker", append(at, args...)...)
 	var problems bytes.Buffer
 	cmd.Stderr = &problems
 	out, err := cmd.Output()

@@ -21,6 +21,11 @@ import (
 
 var docker = kind{"docker", configureDocker}
 
+var distantDocker = kind{"distant docker", func(s *Server, o options) error {
+	o.distant = true
+	return configureDocker(s, o)
+}}
+
 // Docker starts a Docker engine, for root only. It has processes, mounts and a network
 // of its own, which go when it does, whatever its containers are at: the machine's
 // rules and bridges are left alone. Addr is what DOCKER_HOST takes. Containers
@@ -40,6 +45,14 @@ mkdir -p /run/containerd /run/docker
 mount -t tmpfs run /run/containerd
 mount -t tmpfs run /run/docker
 if [ -n "$1" ]; then mount -t tmpfs -o size="$1" data data; fi
+if [ -n "$2" ]; then # all temporary files but its own are another machine's
+	mkdir /run/docker/own
+	mount --bind . /run/docker/own
+	mount -t tmpfs tmp "$2"
+	mkdir -p "$PWD"
+	mount --move /run/docker/own "$PWD"
+	cd "$PWD"
+fi
 ip link set lo up
 sleep infinity &
 touch space.ready
@@ -62,14 +75,22 @@ func configureDocker(s *Server, o options) error {
 	socket, parent := s.path("docker.sock"), fmt.Sprintf("/myelin-test-%d", s.ports[0].N)
 	s.Addr = "unix://" + socket
 	s.Advertised = s.Addr
+	hidden, further := "", []string(nil)
+	if o.distant {
+		hidden = filepath.Clean(os.TempDir())
+		if further, err = s.away(); err != nil {
+			return err
+		}
+	}
 	s.program.side = func() *exec.Cmd {
-		cmd := exec.Command("/bin/bash", "-c", space, "space", o.room)
+		cmd := exec.Command("/bin/bash", "-c", space, "space", o.room, hidden)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
 		return cmd
 	}
 	s.program.command = func() *exec.Cmd {
-		cmd := exec.Command(program, "--host", s.Addr, "--data-root", s.path("data"), "--exec-root", s.path("exec"), "--pidfile", s.path("docker.pid"),
+		cmd := exec.Command(program, "--host", "unix://"+socket, "--data-root", s.path("data"), "--exec-root", s.path("exec"), "--pidfile", s.path("docker.pid"),
 			"--live-restore", "--cgroup-parent", parent, "--shutdown-timeout", "5")
+		cmd.Args = append(cmd.Args, further...)
 		cmd.Env = append(os.Environ(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR="+s.path("data"))
 		return cmd
 	}
@@ -77,12 +98,15 @@ func configureDocker(s *Server, o options) error {
 		if err := s.furnished(); err != nil {
 			return err
 		}
+		if err := s.join(); err != nil {
+			return err
+		}
 		if err := s.enter(unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET); err != nil {
 			return err
 		}
 		return s.widowed()
 	}
-	s.program.left = func() { removeGroups(parent) }
+	s.program.left = func() { removeGroups(parent); s.part() }
 	s.program.ready = func(ctx context.Context) error { return pinged(ctx, socket) }
 	return nil
 }
@@ -191,6 +215,9 @@ func (s *Server) Dial(ctx context.Context, _, address string) (conn net.Conn, er
 	if err != nil {
 		return nil, err
 	}
+	if s.link != nil {
+		return (&net.Dialer{Timeout: stopLimit}).DialContext(ctx, "tcp", at.String())
+	}
 	err = s.within(unix.CLONE_NEWNET, func() (err error) {
 		conn, err = (&net.Dialer{Timeout: stopLimit}).DialContext(ctx, "tcp", at.String())
 		return err
@@ -208,15 +235,18 @@ func (s *Server) Reach(t T, address string) {
 		t.Fatalf("let %s reach %s: %v", s.name, address, err)
 	}
 	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go passBy(in, func() (net.Conn, error) { return net.DialTimeout("tcp", address, stopLimit) })
+	go admit(l, address)
+}
+
+// admit passes on who comes, until l is closed.
+func admit(l net.Listener, address string) {
+	for {
+		in, err := l.Accept()
+		if err != nil {
+			return
 		}
-	}()
+		go passBy(in, func() (net.Conn, error) { return net.DialTimeout("tcp", address, stopLimit) })
+	}
 }
 
 // Inside does something in a Docker's network: a program that it starts is there.

@@ -20,6 +20,7 @@ type options struct {
 	jvm            []string
 	synced         bool
 	room           string
+	distant        bool
 	advertise      func(addr string) string
 }
 
@@ -99,6 +100,11 @@ func JVM(flags ...string) Option {
 
 // Room gives a Docker a disk of its own, of a size such as "256m", which Fill fills.
 func Room(size string) Option { return func(o *options) { o.room = size } }
+
+// Distant gives a Docker a machine of its own, as far as that goes: it is reached by TCP
+// and TLS, with the certificates of Server.Certificates, over a link that Cut cuts, and sees no
+// temporary files of this machine. What its containers publish is reached as on a network.
+func Distant() Option { return func(o *options) { o.distant = true } }
 
 // Synced has PostgreSQL wait for the disk before it confirms, as it does where
 // it is installed.

@@ -90,6 +90,9 @@ func (p *Pool) Moto(t T) *Server { t.Helper(); return p.get(t, moto) }
 // Docker is an engine as it starts.
 func (p *Pool) Docker(t T) *Server { t.Helper(); return p.get(t, docker) }
 
+// DistantDocker is an engine that is Distant.
+func (p *Pool) DistantDocker(t T) *Server { t.Helper(); return p.get(t, distantDocker) }
+
 // Registry is a registry of images as it starts.
 func (p *Pool) Registry(t T) *Server { t.Helper(); return p.get(t, registry) }
 

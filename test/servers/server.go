@@ -36,7 +36,11 @@ type Server struct {
 	Password   string      // of Login
 	TLS        *tls.Config // for clients of a server WithTLS, else nil
 	Plain      string      // where a Dovecot WithTLS takes STARTTLS
+	// Certificates is what clients of a Docker that is Distant show and trust: a directory as
+	// DOCKER_CERT_PATH is one. Strangers is one of which the engine knows nothing.
+	Certificates, Strangers string
 
+	link    *link // to a Docker that is Distant
 	name    string
 	dir     string
 	program program

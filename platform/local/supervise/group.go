@@ -39,7 +39,7 @@ type Group struct {
 // New returns a group that supervises until life ends.
 func New(life context.Context, o Options) *Group {
 	if o.Launcher == nil {
-		o.Launcher = processes{o.Dir}
+		o.Launcher = Processes(o.Dir)
 	}
 	return &Group{o: o, life: life, changes: make(chan struct{}), hurry: make(chan struct{}), age: now()}
 }

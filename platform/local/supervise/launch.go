@@ -51,6 +51,9 @@ type Process interface {
 // name any process there.
 type processes struct{ dir string }
 
+// Processes launches processes of this machine, and keeps their records in dir.
+func Processes(dir string) Launcher { return processes{dir} }
+
 // own is a process of this machine.
 type own struct{ *process.Process }
 
