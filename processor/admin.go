@@ -92,8 +92,8 @@ func (p *Processor) adminHandler() http.Handler {
 		mux.HandleFunc("POST /capture", p.capture)
 		mux.HandleFunc("DELETE /capture/{id}", p.endCapture)
 		mux.HandleFunc("GET /recalled", p.recalled)
+		mux.HandleFunc("DELETE /letters/{id}", p.forget)
 	}
-	mux.HandleFunc("DELETE /letters/{id}", p.forget)
 	mux.HandleFunc("GET /load", p.tellLoad)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.meters.registry, promhttp.HandlerOpts{}))
 	return guarded(p.cfg.Admin.Token, mux)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,7 +148,7 @@ func (l distant) startThere(ctx context.Context, id string, r supervise.Record, 
 	if err := os.WriteFile(filepath.Join(s.Dir, containerFile), []byte(id), 0o600); err != nil {
 		return nil, err
 	}
-	s.Path, s.Args, s.Credential = l.e.relay[0], append(l.e.relay[1:len(l.e.relay):len(l.e.relay)], "--settings", settings), nil
+	s.Path, s.Args, s.Credential = l.e.relay[0], slices.Concat(l.e.relay[1:], []string{"--settings", settings}), nil
 	p, err := l.here.Start(r, s)
 	if err != nil {
 		return nil, err

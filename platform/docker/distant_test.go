@@ -22,7 +22,11 @@ import (
 
 // TestSuiteFarAway: the suite of platforms with an engine that shares nothing with this
 // machine but a cable.
-func TestSuiteFarAway(t *testing.T) { platformtest.Run(t, on(shared.DistantDocker(t))) }
+func TestSuiteFarAway(t *testing.T) {
+	h := on(shared.DistantDocker(t))
+	h.Redeploys = 5
+	platformtest.Run(t, h)
+}
 
 // TestFarAway: what befalls an engine of another machine, and the way to it.
 func TestFarAway(t *testing.T) {

@@ -1,6 +1,7 @@
 package platformtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,20 +121,19 @@ func Load(clients int, send func() error) (stop func() (int64, error)) {
 	return func() (int64, error) { cancel(); wg.Wait(); return n.Load(), errors.Join(errs...) }
 }
 
-// redeploys is how many versions follow each other under load: 20, or what
-// MYELIN_TEST_REDEPLOYS says.
-func redeploys() int {
+// redeploys is how many versions follow each other under load; see [Harness].
+func (h Harness) redeploys() int {
 	if n, err := strconv.Atoi(os.Getenv("MYELIN_TEST_REDEPLOYS")); err == nil {
 		return n
 	}
-	return 20
+	return cmp.Or(h.Redeploys, 20)
 }
 
 func redeployUnderLoad(t *testing.T, w *World) {
 	w.Apply(w.Deployment("f", "0"))
 	url := "http://" + w.See("f").Address + "/"
 	stop := Load(4, func() error { _, err := Ask(fresh, url, "x"); return err })
-	for i := range redeploys() {
+	for i := range w.h.redeploys() {
 		w.Apply(w.Deployment("f", fmt.Sprint(i+1)))
 	}
 	n, err := stop()

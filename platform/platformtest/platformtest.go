@@ -39,6 +39,9 @@ type Harness struct {
 	Signal func(p platform.Platform, r function.Replica, sig syscall.Signal) error
 	// Parallel runs tests beside each other, which wait for long.
 	Parallel bool
+	// Redeploys is how many versions follow each other under load; 0: 20.
+	// MYELIN_TEST_REDEPLOYS says it for all.
+	Redeploys int
 }
 
 // Run tests a platform.

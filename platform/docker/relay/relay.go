@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -68,7 +67,6 @@ type relay struct {
 	Settings
 	engine *client.Client
 	token  string
-	ready  atomic.Bool
 
 	over  context.Context // ends when the container has
 	end   context.CancelFunc
@@ -203,7 +201,7 @@ func (r *relay) watch() process.Exit {
 		waits := r.engine.ContainerWait(context.Background(), r.Container, client.ContainerWaitOptions{})
 		select {
 		case <-waits.Result:
-		case <-waits.Error:
+		case <-waits.Error: //nolint:errcheck // the next look sees what it is
 		}
 		if exit, over := r.look(); over {
 			return exit
