@@ -50,6 +50,9 @@ type Settings struct {
 	LettersThere string `json:"lettersThere"`
 }
 
+// readyFile says that connections are accepted, as one of a processor does.
+const readyFile = "ready.json"
+
 // EndFile is written to the working directory when the container has ended: how, as a
 // [process.Exit].
 const EndFile = "end.json"
@@ -112,7 +115,8 @@ func (r *relay) run(ctx context.Context, sockets []handoff.Socket) error {
 	following.Go(r.collect)
 	served := make(chan error, 1)
 	go func() { served <- r.serve(ctx, sockets) }()
-	err = <-served // before the container is told, so that none who came is turned away
+	err = <-served           // before the container is told, so that none who came is turned away
+	_ = os.Remove(readyFile) // no more are accepted
 	if ctx.Err() != nil {
 		r.tell(syscall.SIGTERM)
 	} else if err != nil {
@@ -131,7 +135,7 @@ func (r *relay) serve(ctx context.Context, sockets []handoff.Socket) error {
 	if !r.becomeReady(ctx) {
 		return nil
 	}
-	if err := saved("ready.json", map[string]int{"pid": os.Getpid()}); err != nil {
+	if err := saved(readyFile, map[string]int{"pid": os.Getpid()}); err != nil {
 		return err
 	}
 	if len(sockets) == 0 {
