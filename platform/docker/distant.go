@@ -315,6 +315,9 @@ func (p *standIn) Wait() (process.Exit, error) {
 	return exit, nil
 }
 
+// Mended says what the engine had no longer when the container was started.
+func (p *standIn) Mended() string { return strings.Join(p.mended, "; ") }
+
 // Kill implements [supervise.Process].
 func (p *standIn) Kill() {
 	p.Process.Kill()
@@ -384,26 +387,24 @@ func (e *engine) sweepLater() {
 	e.unswept = true
 }
 
-// beats of the heart: how often an engine of another machine is asked whether it is there.
-const (
-	heartbeat   = 5 * time.Second
-	heartbeatIn = time.Second // in trouble
-	heartLimit  = 5 * time.Second
-)
+// defaultPatience is how long an engine of another machine may take to answer, unless said
+// otherwise.
+const defaultPatience = 5 * time.Second
 
-// heart notices that the engine goes and comes, as nobody else may ask it for long.
+// heart notices that the engine goes and comes, as nobody else may ask it for long: each
+// patience, and more often in trouble.
 func (e *engine) heart(life context.Context) {
 	for life.Err() == nil {
-		ctx, cancel := context.WithTimeout(life, heartLimit)
+		ctx, cancel := context.WithTimeout(life, e.patience)
 		_, err := e.client.Ping(ctx, client.PingOptions{})
 		cancel()
 		if life.Err() != nil {
 			return
 		}
 		_ = e.problem("reach the Docker engine", err)
-		every := heartbeat
+		every := e.patience
 		if e.Trouble() != "" {
-			every = heartbeatIn
+			every /= 5
 		}
 		select {
 		case <-life.Done():

@@ -32,7 +32,7 @@ func TestSuiteFarAway(t *testing.T) {
 func TestFarAway(t *testing.T) {
 	t.Parallel()
 	engine := servers.Docker(t, servers.Distant())
-	w := newWorld(t, engine)
+	w := &world{platformtest.NewWorld(t, on(engine, func(o *Options) { o.Patience = 2 * time.Second })), t}
 	w.Apply(w.Deployment("f", "1"))
 	first := w.ask()
 	must := func(err error) {

@@ -12,6 +12,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -54,6 +55,9 @@ type Options struct {
 	// Relay is the command, absolute, of a process that runs [relay.Run] with the settings
 	// that follow --settings; for engines on other machines.
 	Relay []string
+	// Patience is how long an engine of another machine may take to say that it is there.
+	// Default 5s.
+	Patience time.Duration
 	// Network is what containers are attached to: a network's name, "host" or "none".
 	// "": a network for each project, which is made when it is needed.
 	Network string
@@ -90,7 +94,7 @@ func New(o Options) (*Platform, error) {
 	e := &engine{client: c, at: o.Host, host: o.Host.Address, network: o.Network, image: o.Image, log: o.Local.Log, id: fmt.Sprintf("%x", sum[:4]), images: map[string]*made{}}
 	e.door, e.beats = o.Door, o.Beats
 	if e.at.Remote() {
-		e.gateway, e.relay = o.Gateway, o.Relay
+		e.gateway, e.relay, e.patience = o.Gateway, o.Relay, cmp.Or(o.Patience, defaultPatience)
 		if e.publish, err = publishAt(o.Host, o.Publish); err != nil {
 			return nil, err
 		}
@@ -104,19 +108,20 @@ func New(o Options) (*Platform, error) {
 
 // engine implements [local.Engine].
 type engine struct {
-	client  *client.Client
-	at      relay.Host
-	host    string     // at's address
-	publish netip.Addr // of an engine on another machine, as are gateway and relay; see Options
-	gateway string
-	relay   []string
-	network string
-	door    string // see Options
-	beats   string // see Options
-	image   func(context.Context, build.Artefact) (v1.Image, func(), error)
-	log     *slog.Logger
-	id      string // tells the containers of one data directory from those of another
-	loading sync.Mutex
+	client   *client.Client
+	at       relay.Host
+	host     string     // at's address
+	publish  netip.Addr // of an engine on another machine, as are the next three; see Options
+	gateway  string
+	relay    []string
+	patience time.Duration
+	network  string
+	door     string // see Options
+	beats    string // see Options
+	image    func(context.Context, build.Artefact) (v1.Image, func(), error)
+	log      *slog.Logger
+	id       string // tells the containers of one data directory from those of another
+	loading  sync.Mutex
 
 	mu      sync.Mutex
 	changed func()
@@ -148,7 +153,7 @@ func (e *engine) Begin(ctx context.Context, changed func()) error {
 	limit := answerLimit
 	if e.at.Remote() {
 		go e.heart(ctx)
-		limit = heartLimit
+		limit = e.patience
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -128,12 +128,15 @@ func options(t *testing.T, host, dir string) Options {
 }
 
 // on is the suite's harness with an engine.
-func on(engine *servers.Server) platformtest.Harness {
+func on(engine *servers.Server, change ...func(*Options)) platformtest.Harness {
 	return platformtest.Harness{
 		Parallel: true,
 		New: func(t *testing.T, dir string) platform.Platform {
 			o := options(t, engine.Addr, dir)
 			o.Host.Certificates = engine.Certificates
+			for _, c := range change {
+				c(&o)
+			}
 			p, err := New(o)
 			if err != nil {
 				t.Fatal(err)

@@ -47,7 +47,13 @@ func planeData(t *testing.T) string {
 // newPlaneAt is newPlane on a data directory.
 func newPlaneAt(t *testing.T, data string, args ...string) *plane {
 	t.Helper()
-	p := &plane{T: t, data: data, api: freeAddress(t), gateway: freeAddress(t)}
+	return newPlaneBehind(t, data, freeAddress(t), args...)
+}
+
+// newPlaneBehind is newPlaneAt with a gateway at an address that was free.
+func newPlaneBehind(t *testing.T, data, gateway string, args ...string) *plane {
+	t.Helper()
+	p := &plane{T: t, data: data, api: freeAddress(t), gateway: gateway}
 	p.args = append([]string{"up", "--data", data, "--api-addr", p.api, "--gateway-addr", p.gateway}, args...)
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
