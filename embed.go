@@ -10,5 +10,6 @@ import "embed"
 // tests, by the paths that they have in the module.
 //
 //go:embed go.mod go.sum
-//go:embed asyncapi binding component dealer document event function gateway/wire processor quantity runtime sdk trigger
+//go:embed asyncapi binding component dealer document event function gateway/wire processor quantity trigger
+//go:embed cmd/processor all:runtime all:sdk
 var Sources embed.FS

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/myelin-run/myelin/function"
 )
@@ -18,6 +19,15 @@ type Source struct {
 	// Architecture is what it shall run on, "amd64" or "arm64"; "" for this machine's.
 	// Another than this machine's is given to a [Crosser] only.
 	Architecture string
+}
+
+// Foreign is the architecture that src is built for if that is not this machine's,
+// else "".
+func (src Source) Foreign() string {
+	if src.Architecture == runtime.GOARCH {
+		return ""
+	}
+	return src.Architecture
 }
 
 // Artefact is a built function in the local store: a directory that a platform

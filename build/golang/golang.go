@@ -52,15 +52,24 @@ func (b *Builder) Inputs(ctx context.Context, src build.Source) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	out, err := tool.Run(ctx, tool.Command{Path: gotool, Args: []string{"env", "GOVERSION"}, Env: b.environment(architectureOf(src))})
+	version, err := b.version(ctx, gotool, architectureOf(src))
 	if err != nil {
-		return nil, fmt.Errorf("ask go for its version: %w", err)
+		return nil, err
 	}
 	sdk, err := b.sdkDigest()
 	if err != nil {
 		return nil, err
 	}
-	return []string{"golang", strings.TrimSpace(out.Stdout), architectureOf(src), sdk, fmt.Sprint(b.o.Debug)}, nil
+	return []string{"golang", version, architectureOf(src), sdk, fmt.Sprint(b.o.Debug)}, nil
+}
+
+// version is that of Go.
+func (b *Builder) version(ctx context.Context, gotool, architecture string) (string, error) {
+	out, err := tool.Run(ctx, tool.Command{Path: gotool, Args: []string{"env", "GOVERSION"}, Env: b.environment(architecture)})
+	if err != nil {
+		return "", fmt.Errorf("ask go for its version: %w", err)
+	}
+	return strings.TrimSpace(out.Stdout), nil
 }
 
 // Build implements [build.Builder]. The program is named after the function.

@@ -56,10 +56,12 @@ func (b *Builder) sdk() (string, error) {
 func (b *Builder) unpacked() string { return filepath.Join(b.o.Data, "sdk") }
 
 // Collect implements [build.Collector]: the sources of a Myelin that built
-// nothing for a month go.
+// nothing for a month go, and so do processors.
 func (b *Builder) Collect() error {
-	if err := artefact.Expire(b.unpacked(), 30*24*time.Hour); err != nil {
-		return fmt.Errorf("collect sdk: %w", err)
+	for _, dir := range []string{b.unpacked(), filepath.Join(b.o.Data, "cache", "processors")} {
+		if err := artefact.Expire(dir, 30*24*time.Hour); err != nil {
+			return fmt.Errorf("collect sdk: %w", err)
+		}
 	}
 	return nil
 }
@@ -83,7 +85,7 @@ func (b *Builder) sdkDigest() (string, error) {
 }
 
 // parts are what a processor is compiled from.
-var parts = []string{"go.mod", "go.sum", "asyncapi", "binding", "component", "dealer", "document", "event", "function", "gateway/wire", "processor", "quantity", "runtime", "sdk", "trigger"}
+var parts = []string{"go.mod", "go.sum", "asyncapi", "binding", "cmd/processor", "component", "dealer", "document", "event", "function", "gateway/wire", "processor", "quantity", "runtime", "sdk", "trigger"}
 
 // eachSource calls do with the files of parts that are no tests.
 func eachSource(sources fs.FS, do func(name string, text []byte) error) error {
@@ -92,9 +94,9 @@ func eachSource(sources fs.FS, do func(name string, text []byte) error) error {
 			switch {
 			case err != nil:
 				return err
-			case d.IsDir() && (d.Name() == "testdata" || d.Name() != part && strings.ContainsAny(d.Name()[:1], "._")):
+			case d.IsDir() && (d.Name() == "testdata" || d.Name() == "__pycache__" || d.Name() != part && d.Name()[0] == '.'):
 				return fs.SkipDir
-			case !d.Type().IsRegular() || strings.HasSuffix(name, "_test.go") || strings.ContainsAny(path.Base(name)[:1], "._"):
+			case !d.Type().IsRegular() || strings.HasSuffix(name, "_test.go") || path.Base(name)[0] == '.' || path.Base(name)[0] == '_' && path.Ext(name) == ".go":
 				return nil
 			}
 			text, err := fs.ReadFile(sources, name)

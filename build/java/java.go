@@ -13,10 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/machine"
 	"github.com/myelin-run/myelin/build/tool"
 	"github.com/myelin-run/myelin/document"
 	"github.com/myelin-run/myelin/function"
@@ -64,8 +66,15 @@ func (b *Builder) Inputs(ctx context.Context, src build.Source) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	return []string{"java", k.home, k.version}, nil
+	inputs := []string{"java", k.home, k.version}
+	if src.Foreign() != "" {
+		inputs = append(inputs, src.Foreign())
+	}
+	return inputs, nil
 }
+
+// Crosses implements [build.Crosser].
+func (b *Builder) Crosses(architecture string) bool { return machine.Known(architecture) }
 
 // machine goes by runtimeAttributes.interpreter, then by the runtime.
 func (b *Builder) machine(ctx context.Context, cfg function.Config) (kit, error) {
@@ -115,10 +124,32 @@ func (b *Builder) Build(ctx context.Context, src build.Source, out string, log i
 	if err := k.check(ctx, src, out); err != nil {
 		return build.Result{}, err
 	}
-	if err := os.WriteFile(filepath.Join(out, recordFile), []byte(k.home+"\n"), 0o644); err != nil {
+	home := k.home
+	if there := src.Foreign(); there != "" {
+		if err := fits(out, there); err != nil {
+			return build.Result{}, err
+		}
+		if own, ok := strings.CutSuffix(home, "-"+runtime.GOARCH); ok {
+			home = own + "-" + there // as Debian names it
+		}
+	}
+	if err := os.WriteFile(filepath.Join(out, recordFile), []byte(home+"\n"), 0o644); err != nil {
 		return build.Result{}, fmt.Errorf("write artefact: %w", err)
 	}
 	return build.Result{}, ctx.Err()
+}
+
+// fits refuses libraries for other machines. A jar that brings them for several is
+// fit for each.
+func fits(out, architecture string) error {
+	unfit, err := machine.Unfit(out, architecture, filepath.Base)
+	if err != nil {
+		return err
+	}
+	if len(unfit) > 0 {
+		return &build.Error{Msg: fmt.Sprintf("the function has libraries that do not run on %[1]s: %[2]s: take their version for it, or build on a machine of %[1]s", architecture, machine.List(unfit))}
+	}
+	return nil
 }
 
 // fill makes classes and lib, by what the sources are.

@@ -22,7 +22,7 @@ import (
 // install puts the packages of p into to. The result is kept by what decides
 // it, so that a change of the code alone installs nothing.
 func (b *Builder) install(ctx context.Context, node interpreter, src build.Source, p plan, to string, log io.Writer) error {
-	key, err := cacheKey(node, src.Dir, p)
+	key, err := cacheKey(node, src, p)
 	if err != nil {
 		return err
 	}
@@ -60,9 +60,9 @@ func (b *Builder) Collect() error {
 var inputs = []string{manifest, lockFile, ".npmrc"}
 
 // cacheKey names the outcome. Packages in the sources depend on all of them.
-func cacheKey(node interpreter, dir string, p plan) (string, error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q\n", node.path, node.version, p.extra)
+func cacheKey(node interpreter, src build.Source, p plan) (string, error) {
+	h, dir := sha256.New(), src.Dir
+	fmt.Fprintf(h, "%q %q %q %q\n", node.path, node.version, p.extra, src.Foreign())
 	for _, name := range inputs {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -158,6 +158,8 @@ func npm(ctx context.Context, s *tool.Stranger, node interpreter, src build.Sour
 	if src.Config.Spec.Build.Offline {
 		flags = append(flags, "--offline")
 	}
+	cross, more := elsewhere(src)
+	flags, env = append(flags, cross...), append(env, more...)
 	shown := "npm " + strings.Join(args, " ")
 	fmt.Fprintln(log, shown)
 	_, err = s.Run(ctx, tool.Command{Path: path, Args: append(flags, args...), Dir: work, Env: env, Log: log})

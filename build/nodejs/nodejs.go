@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/machine"
 	"github.com/myelin-run/myelin/build/tool"
 	"github.com/myelin-run/myelin/document"
 	"github.com/myelin-run/myelin/function"
@@ -49,8 +50,15 @@ func (b *Builder) Inputs(ctx context.Context, src build.Source) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	return []string{"nodejs", node.path, node.version}, nil
+	inputs := []string{"nodejs", node.path, node.version}
+	if src.Foreign() != "" {
+		inputs = append(inputs, src.Foreign())
+	}
+	return inputs, nil
 }
+
+// Crosses implements [build.Crosser].
+func (b *Builder) Crosses(architecture string) bool { return machine.Known(architecture) }
 
 // interpreter goes by runtimeAttributes.interpreter, then by the runtime.
 func (b *Builder) interpreter(ctx context.Context, cfg function.Config) (interpreter, error) {
@@ -106,6 +114,9 @@ func (b *Builder) Build(ctx context.Context, src build.Source, out string, log i
 	}
 	if err := os.WriteFile(filepath.Join(out, recordFile), []byte(node.path+"\n"), 0o644); err != nil {
 		return build.Result{}, fmt.Errorf("write artefact: %w", err)
+	}
+	if src.Foreign() != "" {
+		return build.Result{}, fits(to, src.Foreign())
 	}
 	if b.o.Prepare != nil {
 		if err := b.o.Prepare(ctx, node.path, log); err != nil {

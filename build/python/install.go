@@ -16,13 +16,14 @@ import (
 
 	"github.com/myelin-run/myelin/build"
 	"github.com/myelin-run/myelin/build/artefact"
+	"github.com/myelin-run/myelin/build/machine"
 	"github.com/myelin-run/myelin/build/tool"
 )
 
 // install puts what the steps install into to. The result is kept by what the
 // steps say, so that a change of the code alone installs nothing.
 func (b *Builder) install(ctx context.Context, py interpreter, src build.Source, steps [][]string, to string, log io.Writer) error {
-	key, err := cacheKey(py, src.Dir, steps)
+	key, err := cacheKey(py, src, steps)
 	if err != nil {
 		return err
 	}
@@ -58,9 +59,9 @@ func (b *Builder) Collect() error {
 
 // cacheKey names the outcome of the steps. Requirements that name files of the
 // sources depend on all of them.
-func cacheKey(py interpreter, dir string, steps [][]string) (string, error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q\n", py.path, py.version, steps)
+func cacheKey(py interpreter, src build.Source, steps [][]string) (string, error) {
+	h, dir := sha256.New(), src.Dir
+	fmt.Fprintf(h, "%q %q %q %q\n", py.path, py.version, steps, src.Foreign())
 	files := slices.Concat(steps...)
 	text := ""
 	if slices.Contains(files, requirements) {
@@ -116,7 +117,11 @@ func (b *Builder) fetch(ctx context.Context, py interpreter, src build.Source, s
 // pip installs into target. It runs in the sources' directory, so that paths
 // in requirements are those of the sources.
 func pip(ctx context.Context, s *tool.Stranger, py interpreter, src build.Source, step []string, target string, log io.Writer) error {
-	args := []string{"-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-warn-script-location", "--no-compile", "--upgrade", "--target", target}
+	run := []string{"-m", "pip"}
+	if src.Foreign() != "" {
+		run = []string{"-c", pipElsewhere, machine.GNU(src.Foreign())}
+	}
+	args := slices.Concat(run, []string{"install", "--no-input", "--disable-pip-version-check", "--no-warn-script-location", "--no-compile", "--upgrade", "--target", target})
 	if src.Config.Spec.Build.Offline {
 		args = append(args, "--no-index")
 	}
@@ -131,6 +136,11 @@ func pip(ctx context.Context, s *tool.Stranger, py interpreter, src build.Source
 		return fmt.Errorf("install dependencies: %w", err)
 	case strings.Contains(failed.Output, "No module named pip"):
 		return &build.Error{Msg: fmt.Sprintf("install dependencies: %s has no pip (on Debian: apt install python3-pip)", py.path)}
+	}
+	if src.Foreign() != "" {
+		if err := missingWheel(failed.Output, src.Foreign(), py.version); err != nil {
+			return err
+		}
 	}
 	return &build.Error{Msg: "install dependencies: pip install " + strings.Join(step, " ") + " failed:\n" + complaint(failed.Output), Output: failed.Output}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/machine"
 	"github.com/myelin-run/myelin/document"
 	"github.com/myelin-run/myelin/function"
 )
@@ -43,8 +44,15 @@ func (b *Builder) Inputs(ctx context.Context, src build.Source) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	return []string{"python", py.path, py.version}, nil
+	inputs := []string{"python", py.path, py.version}
+	if src.Foreign() != "" {
+		inputs = append(inputs, src.Foreign())
+	}
+	return inputs, nil
 }
+
+// Crosses implements [build.Crosser].
+func (b *Builder) Crosses(architecture string) bool { return machine.Known(architecture) }
 
 // interpreter goes by runtimeAttributes.interpreter, then by the runtime.
 func (b *Builder) interpreter(ctx context.Context, cfg function.Config) (interpreter, error) {
@@ -86,6 +94,9 @@ func (b *Builder) Build(ctx context.Context, src build.Source, out string, log i
 	}
 	if err := os.WriteFile(filepath.Join(out, recordFile), []byte(py.path+"\n"), 0o644); err != nil {
 		return build.Result{}, fmt.Errorf("write artefact: %w", err)
+	}
+	if src.Foreign() != "" {
+		return build.Result{}, fits(out, src.Foreign())
 	}
 	if b.o.Prepare != nil {
 		if err := b.o.Prepare(ctx, py.path, log); err != nil {

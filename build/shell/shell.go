@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/myelin-run/myelin/build"
+	"github.com/myelin-run/myelin/build/machine"
 )
 
 // Builder builds shell functions.
@@ -25,9 +26,15 @@ type Builder struct{}
 func New() *Builder { return &Builder{} }
 
 // Inputs implements [build.Builder]. Nothing else decides the outcome.
-func (*Builder) Inputs(context.Context, build.Source) ([]string, error) {
+func (*Builder) Inputs(_ context.Context, src build.Source) ([]string, error) {
+	if src.Foreign() != "" {
+		return []string{"shell", src.Foreign()}, nil
+	}
 	return []string{"shell"}, nil
 }
+
+// Crosses implements [build.Crosser]: scripts are the same everywhere.
+func (*Builder) Crosses(architecture string) bool { return machine.Known(architecture) }
 
 // Build implements [build.Builder]: the sources are in src of the artefact.
 // A handler that names no file of theirs must be a program of this machine.
@@ -51,7 +58,23 @@ func (*Builder) Build(_ context.Context, src build.Source, out string, log io.Wr
 		}
 		return build.Result{}, err
 	}
-	return build.Result{}, prepare(to, script, log)
+	if err := prepare(to, script, log); err != nil {
+		return build.Result{}, err
+	}
+	return build.Result{}, fits(filepath.Join(to, script), script, src)
+}
+
+// fits refuses a program of its own that is for other machines.
+func fits(path, script string, src build.Source) error {
+	want := src.Foreign()
+	if want == "" {
+		return nil
+	}
+	is, ok, err := machine.OfFile(path)
+	if err == nil && ok && is != want {
+		err = &build.Error{File: script, Msg: fmt.Sprintf("it is a program for %s, and does not run on %s", is, want)}
+	}
+	return err
 }
 
 func refuseCommands(src build.Source) error {
