@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,7 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
-// pack is a Debian package that is installed on this machine.
+// pack is a Debian package: one that is installed on this machine, or one of the
+// archive.
 type pack struct {
 	name     string // with its architecture where dpkg writes it: libc6:amd64
 	status   string // what dpkg knows of it, for who looks for what is in an image
@@ -21,11 +25,16 @@ type pack struct {
 	provides []string
 	// sums are the MD5 sums of its configuration files, as it brought them.
 	sums map[string]string
+	// Of the archive: its version, its file and the sum of that.
+	version, file, sum string
 }
 
 // DebianOptions say what a base of packages is for.
 type DebianOptions struct {
+	// Architecture is this machine's, or that of packages which are fetched.
 	Architecture string
+	// Cache is a directory where packages are kept that were fetched.
+	Cache string
 	// AsIs takes files also if they are not as their packages brought them, for
 	// packages that somebody has put together anew.
 	AsIs bool
@@ -36,13 +45,19 @@ type DebianOptions struct {
 // Debian makes a base image of packages of this machine and of what they need:
 // the files that they brought, and no others. It fails if one has been changed
 // since, unless it may; configuration that was, and what was removed, is left out and named in
-// changed. Manuals, documents and translations are left out. The machine must be of Debian's kind.
+// changed. For another architecture than this machine's the packages are fetched from where
+// its apt gets them, and the same is taken of them. Manuals, documents and translations are left
+// out. The machine must be of Debian's kind.
 func Debian(ctx context.Context, packages []string, o DebianOptions) (img v1.Image, changed []string, err error) {
+	if o.Architecture != "" && o.Architecture != Architecture() {
+		img, err = fetchedDebian(ctx, packages, o)
+		return img, nil, err
+	}
 	known, err := installed(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := known.closure(packages)
+	all, err := known.closure(packages, "package %[1]s is not installed (on Debian: apt install %[1]s)")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,20 +65,55 @@ func Debian(ctx context.Context, packages []string, o DebianOptions) (img v1.Ima
 	if err != nil {
 		return nil, nil, err
 	}
+	img, err = debianImage(packages, files, o)
+	return img, changed, err
+}
+
+// fetchedDebian makes the base of packages of the archive.
+func fetchedDebian(ctx context.Context, packages []string, o DebianOptions) (v1.Image, error) {
+	if o.Layers == nil {
+		return nil, errors.New("make base image: layers of fetched packages have to be kept")
+	}
+	a := archive{dir: filepath.Join(o.Cache, o.Architecture), architecture: o.Architecture}
+	release, err := a.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	known, err := a.packages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := known.closure(packages, "the archive of this machine's apt has no package %[1]s for "+o.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	work := filepath.Join(a.dir, "unpacked")
+	defer os.RemoveAll(work)
+	if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o755)); err != nil {
+		return nil, fmt.Errorf("unpack packages: %w", err)
+	}
+	files, err := a.files(ctx, all, work)
+	if err != nil {
+		return nil, err
+	}
+	return debianImage(packages, files, o)
+}
+
+func debianImage(packages []string, files []file, o DebianOptions) (img v1.Image, err error) {
 	if img, err = scratch(o.Layers, o.Architecture); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if img, err = add(img, o.Layers, "packages "+strings.Join(packages, " "), files); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c, err := img.ConfigFile()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c = c.DeepCopy()
 	c.Config.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
-	img, err = mutate.ConfigFile(img, c)
-	return img, changed, err
+	return mutate.ConfigFile(img, c)
 }
 
 // packs are packages by their names, and by what they provide.
@@ -152,15 +202,16 @@ func conffiles(field string) map[string]string {
 // calls.
 var leftOut = []string{"debconf", "dpkg", "init-system-helpers", "perl-base", "ca-certificates-java", "systemd"}
 
-// closure is packages with all that they need, in the order of their names.
-func (known packs) closure(names []string) (all []*pack, err error) {
+// closure is packages with all that they need, in the order of their names. missing
+// is what is said of one that is not there.
+func (known packs) closure(names []string, missing string) (all []*pack, err error) {
 	seen := map[*pack]bool{}
 	for len(names) > 0 {
 		name := names[0]
 		names = names[1:]
 		p := known[name]
 		if p == nil {
-			return nil, fmt.Errorf("package %s is not installed (on Debian: apt install %s)", name, name)
+			return nil, fmt.Errorf(missing, name)
 		}
 		if seen[p] {
 			continue

@@ -44,7 +44,7 @@ func TestClosure(t *testing.T) {
 		"a": {name: "a", needs: alternatives("b (>= 1) | c, d:any, debconf | e")}, "c": {name: "c", needs: alternatives("a")},
 		"d": {name: "d"}, "debconf": {name: "debconf"}, "x": {name: "x"},
 	}
-	all, err := known.closure([]string{"a"})
+	all, err := known.closure([]string{"a"}, "%s is missing")
 	var names []string
 	for _, p := range all {
 		names = append(names, p.name)

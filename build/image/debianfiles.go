@@ -20,6 +20,10 @@ const dpkgInfo = "/var/lib/dpkg/info/"
 // unread are directories whose files nothing in an image reads.
 var unread = []string{"/usr/share/doc", "/usr/share/man", "/usr/share/info", "/usr/share/locale", "/usr/share/lintian", "/usr/share/bug", "/usr/share/doc-base", "/usr/share/menu"}
 
+func isUnread(at string) bool {
+	return slices.ContainsFunc(unread, func(dir string) bool { return at == dir || strings.HasPrefix(at, dir+"/") })
+}
+
 // debianFiles are the files of packages, each at the place that it has on this
 // machine, whatever links lead there.
 func debianFiles(all []*pack, asIs bool) (files []file, changed []string, err error) {
@@ -87,7 +91,7 @@ var errChanged = errors.New("it is not as its package brought it")
 
 // debianFile is one path of a package; use is false for what is not taken.
 func debianFile(at, sum string) (f file, use bool, err error) {
-	if at == "/." || at == "" || slices.ContainsFunc(unread, func(dir string) bool { return at == dir || strings.HasPrefix(at, dir+"/") }) {
+	if at == "/." || at == "" || isUnread(at) {
 		return f, false, nil
 	}
 	dir, err := filepath.EvalSymlinks(path.Dir(at))

@@ -108,11 +108,26 @@ type layer struct {
 	data []byte
 }
 
-func (l *layer) Digest() (v1.Hash, error)             { return l.squeezed.Digest, nil }
-func (l *layer) DiffID() (v1.Hash, error)             { return l.diffID, nil }
-func (l *layer) Size() (int64, error)                 { return l.squeezed.Size, nil }
-func (l *layer) MediaType() (types.MediaType, error)  { return types.OCILayer, nil }
-func (l *layer) Uncompressed() (io.ReadCloser, error) { return piped(l.files, nopCloser), nil }
+func (l *layer) Digest() (v1.Hash, error)            { return l.squeezed.Digest, nil }
+func (l *layer) DiffID() (v1.Hash, error)            { return l.diffID, nil }
+func (l *layer) Size() (int64, error)                { return l.squeezed.Size, nil }
+func (l *layer) MediaType() (types.MediaType, error) { return types.OCILayer, nil }
+
+// Uncompressed reads what is kept: the files may be gone.
+func (l *layer) Uncompressed() (io.ReadCloser, error) {
+	in, err := os.Open(l.path)
+	if err != nil {
+		return piped(l.files, nopCloser), nil //nolint:nilerr // nothing is kept, or somebody has collected it
+	}
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{z, in}, nil
+}
 
 // Compressed reads what is kept. If somebody has collected it meanwhile, it is
 // compressed again, to the same bytes.
