@@ -56,7 +56,7 @@ func (a *app) buildCommand() *cobra.Command {
 	f.AddForeign()
 	c.Flags().StringVarP(&out.place, "output", "o", "", "`place` of the result: a directory for the artefact; oci:DIR, tar:FILE or image:NAME for an image of it")
 	c.Flags().StringVar(&out.base, "base", "", "`image` that the function's stands on: a name in a registry, oci:DIR or tar:FILE (default scratch, for Go and C)")
-	c.Flags().StringSliceVar(&out.architectures, "architecture", nil, "`kinds` of machines that an image of a Go function is for: amd64, arm64 (default this machine's)")
+	c.Flags().StringSliceVar(&out.architectures, "architecture", nil, "`kinds` of machines that an image is for: amd64, arm64 (default this machine's)")
 	c.Flags().StringVar(&out.sbom, "sbom", "", "`file` for a list of what is in the image (CycloneDX), which is attached to the image, too")
 	engineFlags(c.Flags(), &out.engine, "the Docker engine that runs the steps of an image, if there are any")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
@@ -88,12 +88,12 @@ func (a *app) build(r pipeline.Request, o output, asJSON bool) error {
 			return usage("%s is of images: say -o oci:DIR, -o tar:FILE or -o image:NAME with it", flag)
 		}
 	}
-	if len(o.architectures) > 0 {
-		return a.buildFor(r, o, asJSON)
-	}
 	var err error
 	if o.runner, err = a.stepsOn(o.engine); err != nil {
 		return err
+	}
+	if len(o.architectures) > 0 {
+		return a.buildFor(r, o, asJSON)
 	}
 	out := o.place
 	if out != "" && !o.isImage() && exists(out) && !emptyDir(out) {

@@ -34,8 +34,9 @@ type Parts struct {
 	Builders func(data string) map[string]build.Builder
 	// Cache says where runtimes keep what they compiled for this machine.
 	Cache func() (string, error)
-	// Workers prepare a runtime's worker for an interpreter in a directory.
-	Workers map[string]func(ctx context.Context, interpreter, dir string) error
+	// Workers prepare a runtime's worker for an interpreter, on machines of an
+	// architecture, in a directory.
+	Workers map[string]func(ctx context.Context, interpreter, architecture, dir string) error
 }
 
 // app is what all commands share.

@@ -62,16 +62,25 @@ func tagOf(art build.Artefact) string {
 }
 
 // processorOf is the processor for functions of a runtime, with a worker for an
-// interpreter, "" being the default one. It can be had until release.
-func (a *app) processorOf(runtime, interpreter string, p *terminal.Progress) (it image.Processor, release func(), err error) {
-	if it.Program, err = processorProgram(); err != nil {
+// interpreter, "" being the default one, on machines of an architecture. It can be
+// had until release.
+func (a *app) processorOf(runtime, interpreter, architecture string, p *terminal.Progress) (it image.Processor, release func(), err error) {
+	if it.Program, err = a.processorFor(architecture); err != nil {
 		return it, nil, err
 	}
 	prepare, ok := a.parts.Workers[runtime]
 	if !ok {
 		return it, func() {}, nil
 	}
-	if it.Cache, release, err = a.preparedWorker(runtime, interpreter, prepare); err != nil && p == nil {
+	foreign := architecture != image.Architecture()
+	if foreign && !exists(interpreter) {
+		interpreter = "" // it is the other machine's, and this one's is as good
+	}
+	it.Cache, release, err = a.preparedWorker(runtime, interpreter, architecture, prepare)
+	if foreign { // nothing could compile it where it runs
+		return it, release, err
+	}
+	if err != nil && p == nil {
 		return it, func() {}, nil
 	} else if err != nil {
 		p.Note("the image has no prepared worker, functions start slower: %v", err)
@@ -82,24 +91,24 @@ func (a *app) processorOf(runtime, interpreter string, p *terminal.Progress) (it
 
 // preparedWorker is a directory with a worker for images. It is kept for the next
 // image, unless it is unknown what it is made of.
-func (a *app) preparedWorker(runtime, interpreter string, prepare func(ctx context.Context, interpreter, dir string) error) (dir string, release func(), err error) {
+func (a *app) preparedWorker(runtime, interpreter, architecture string, prepare func(ctx context.Context, interpreter, architecture, dir string) error) (dir string, release func(), err error) {
 	data, err := a.dataDir()
 	if err != nil {
 		return "", nil, err
 	}
-	if stamp, ok := stampOf(runtime, interpreter); ok {
+	if stamp, ok := stampOf(runtime+" "+architecture, interpreter); ok {
 		parent := filepath.Join(data, "image-workers")
 		if err := os.MkdirAll(parent, 0o700); err != nil {
 			return "", nil, err
 		}
-		dir, _, err := artefact.Place(parent, stamp, exists, func(tmp string) error { return prepare(a.ctx, interpreter, tmp) })
+		dir, _, err := artefact.Place(parent, stamp, exists, func(tmp string) error { return prepare(a.ctx, interpreter, architecture, tmp) })
 		return dir, func() { _ = artefact.Bound(parent, 1<<30, 30*24*time.Hour) }, err // another time, then
 	}
 	if dir, err = os.MkdirTemp("", "myelin-image-"); err != nil {
 		return "", nil, err
 	}
 	release = func() { _ = os.RemoveAll(dir) }
-	if err := prepare(a.ctx, interpreter, dir); err != nil {
+	if err := prepare(a.ctx, interpreter, architecture, dir); err != nil {
 		release()
 		return "", nil, err
 	}

@@ -30,6 +30,8 @@ type imageRequest struct {
 	runner *dockerfile.Builder // what runs steps
 	log    io.Writer
 	p      *terminal.Progress // nil if nobody looks
+	// architecture is that of the machines that it is for; "" for this one's.
+	architecture string
 }
 
 // madeImage can be read until release.
@@ -75,7 +77,7 @@ func (a *app) imageOf(ctx context.Context, r imageRequest) (made madeImage, err 
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return made, err
 		}
-		if parts.Processor, made.release, err = a.processorOf(runtimeName(r.art.Runtime), strings.TrimSpace(string(interpreter)), r.p); err != nil {
+		if parts.Processor, made.release, err = a.processorOf(runtimeName(r.art.Runtime), strings.TrimSpace(string(interpreter)), r.machines(), r.p); err != nil {
 			return made, err
 		}
 	}
@@ -95,6 +97,9 @@ func (a *app) imageOf(ctx context.Context, r imageRequest) (made madeImage, err 
 func (r imageRequest) plan() (dockerfile.Plan, error) {
 	return dockerfile.Read(r.art.Config.Spec.Build, func([]string) bool { return !r.art.Steps })
 }
+
+// machines are those that the image is for.
+func (r imageRequest) machines() string { return cmp.Or(r.architecture, image.Architecture()) }
 
 // place is where the base is, and whether the function names it itself.
 func (r imageRequest) place() (base string, own bool, err error) {
@@ -118,13 +123,15 @@ func (a *app) standing(ctx context.Context, depot image.Depot, r imageRequest, p
 	switch {
 	case plan.File != "":
 		return r.runner.Apply(ctx, request, r.log)
+	case own && r.art.Config.Spec.Build.NoBaseImagesPull && r.machines() != image.Architecture():
+		return nil, fmt.Errorf("spec.build.noBaseImagesPull takes the base from the Docker engine, which has it for %s only: leave it out, or build on a machine of %s", image.Architecture(), r.machines())
 	case own && r.art.Config.Spec.Build.NoBaseImagesPull:
 		_, request.From = image.Split(base)
 		return r.runner.Apply(ctx, request, r.log)
 	case base == "" && len(r.art.Command) == 0:
 		return nil, noBase(runtimeName(r.art.Runtime))
 	}
-	if request.Base, err = depot.Base(ctx, base, image.Architecture()); err != nil || len(plan.Before) == 0 {
+	if request.Base, err = depot.Base(ctx, base, r.machines()); err != nil || len(plan.Before) == 0 {
 		return request.Base, err
 	}
 	return r.runner.Apply(ctx, request, r.log)

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/myelin-run/myelin/build"
 	"github.com/myelin-run/myelin/build/image"
 	"github.com/myelin-run/myelin/build/pipeline"
 )
@@ -31,21 +33,12 @@ func (a *app) buildFor(r pipeline.Request, o output, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		if len(art.Command) == 0 {
-			return fail(exitUsage, fmt.Errorf("a %s function is no program of its own, and its image is for %s only", art.Runtime, image.Architecture()), "leave --architecture out, and build on each kind of machine")
-		}
-		parts := image.Parts{Artefact: art, Layers: depot.Layers}
-		request := imageRequest{art: art, base: o.base, forced: true}
-		base, _, err := request.place()
+		made, err := a.imageForMachines(art, architecture, o)
 		if err != nil {
 			return err
 		}
-		if parts.Base, err = depot.Base(a.ctx, base, architecture); err != nil {
-			return err
-		}
-		if images[architecture], err = image.Make(parts); err != nil {
-			return err
-		}
+		defer made.release()
+		images[architecture] = made.img
 		b = built{Name: art.Config.Metadata.Name, Runtime: art.Runtime, Digest: art.Digest, Dir: art.Dir, Command: art.Command, Cached: cached, tag: tagOf(art)}
 	}
 	digest, err := a.writeAll(depot, images, o.place, b.tag)
@@ -57,6 +50,15 @@ func (a *app) buildFor(r pipeline.Request, o output, asJSON bool) error {
 	}
 	fmt.Fprintln(a.term.Out, b.Image)
 	return nil
+}
+
+// imageForMachines is the image of an artefact for machines of one architecture.
+func (a *app) imageForMachines(art build.Artefact, architecture string, o output) (madeImage, error) {
+	p := a.term.Progress()
+	defer p.Close()
+	p.Step("image for " + architecture)
+	art.Config.Spec.Build.NoCache = false // as in makeImage
+	return a.imageOf(a.ctx, imageRequest{art: art, base: o.base, forced: true, runner: o.runner, log: io.Discard, p: p, architecture: architecture})
 }
 
 func (a *app) writeAll(depot image.Depot, images map[string]v1.Image, place, tag string) (v1.Hash, error) {

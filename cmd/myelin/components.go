@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	goruntime "runtime"
 	"sync"
 
 	"github.com/myelin-run/myelin"
@@ -123,16 +124,26 @@ func prepareJava(ctx context.Context, home string, log io.Writer) (sdk, worker s
 	return java.Prepare(ctx, home, "", slog.New(slog.NewTextHandler(log, nil)))
 }
 
-// workers prepare runtimes' workers elsewhere than in this machine's cache.
-var workers = map[string]func(ctx context.Context, interpreter, dir string) error{
-	"java": func(ctx context.Context, home, dir string) error {
+// workers prepare runtimes' workers elsewhere than in this machine's cache, for
+// machines of an architecture.
+var workers = map[string]func(ctx context.Context, interpreter, architecture, dir string) error{
+	"java": func(ctx context.Context, home, architecture, dir string) error {
+		if architecture != goruntime.GOARCH {
+			return java.PrepareFor(ctx, home, architecture, dir)
+		}
 		_, _, err := java.Prepare(ctx, home, dir, slog.New(slog.DiscardHandler))
 		return err
 	},
-	"nodejs": func(ctx context.Context, node, dir string) error {
+	"nodejs": func(ctx context.Context, node, architecture, dir string) error {
+		if architecture != goruntime.GOARCH {
+			return nodejs.PrepareFor(ctx, architecture, dir)
+		}
 		return nodejs.Prepare(ctx, node, dir, slog.New(slog.DiscardHandler))
 	},
-	"python": func(ctx context.Context, interpreter, dir string) error {
+	"python": func(ctx context.Context, interpreter, architecture, dir string) error {
+		if architecture != goruntime.GOARCH {
+			return python.PrepareFor(ctx, interpreter, architecture, dir)
+		}
 		return python.Prepare(ctx, interpreter, dir, slog.New(slog.DiscardHandler))
 	},
 }

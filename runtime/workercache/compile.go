@@ -33,8 +33,7 @@ func Compile(ctx context.Context, dir, name, source string, args []string, try f
 	}
 	defer os.RemoveAll(tmp)
 	out := filepath.Join(tmp, filepath.Base(name))
-	// Where it was compiled is not in it: images of functions are the same wherever they are made.
-	all := append([]string{"-O2", "-fPIC", "-shared", "-pthread", "-ffile-prefix-map=" + dir + "=.", "-o", out}, args...)
+	all := append(options(dir, out), args...)
 	if err := Run(ctx, tmp, cc, append(all, filepath.Join(dir, source))...); err != nil {
 		return false, fmt.Errorf("build worker: %w", err)
 	}
@@ -48,6 +47,12 @@ func Compile(ctx context.Context, dir, name, source string, args []string, try f
 		return false, fmt.Errorf("build worker: %w", err)
 	}
 	return true, nil
+}
+
+// options are those of each compilation of what is in dir. Where it was compiled is
+// not in it: images of functions are the same wherever they are made.
+func options(dir, out string) []string {
+	return []string{"-O2", "-fPIC", "-shared", "-pthread", "-ffile-prefix-map=" + dir + "=.", "-o", out}
 }
 
 func compiler() (string, error) {
