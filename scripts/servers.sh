@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the servers that tests start: Redis, PostgreSQL, MariaDB, Mosquitto, RabbitMQ,
 # Dovecot, Docker with Compose, its registry and Kubernetes' network from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd, gofakes3 and Kubernetes from their Go
-# modules, moto from PyPI, kinesis-local and oidc-provider from npm. What has been fetched is kept outside the clone, by version;
+# modules, Debian's packages for machines of the other kind, moto from PyPI, kinesis-local and oidc-provider from npm. What has been fetched is kept outside the clone, by version;
 # with everything there this needs no network and takes no time. No service is started.
 #
 # Kafka: the newest version whose modules are all published and that runs on
@@ -34,6 +34,11 @@ need containernetworking-plugins /usr/lib/cni/bridge
 need docker-compose /usr/bin/docker-compose
 [ -x /usr/bin/dockerd ] || need docker.io /usr/sbin/dockerd # Docker's own packages have it elsewhere
 need chromium /usr/bin/chromium
+# Images for machines of the other kind: what emulates them, and compiles for them.
+if [ "$(uname -m)" = aarch64 ]; then other=amd64 gnu=x86_64; else other=arm64 gnu=aarch64; fi
+need qemu-user-static "/usr/bin/qemu-$gnu-static"
+need "gcc-${gnu/_/-}-linux-gnu" "/usr/bin/$gnu-linux-gnu-gcc"
+[ -e "/usr/$gnu-linux-gnu/include/stdio.h" ] || packages+=("libc6-dev-$other-cross")
 [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || packages+=(fonts-dejavu-core)
 command -v java >/dev/null || packages+=(default-jre-headless)
 
@@ -56,12 +61,13 @@ nats=nats-server-$(awk '$1=="github.com/nats-io/nats-server/v2"{print $2}' tools
 etcd=etcd-$(awk '$1=="go.etcd.io/etcd/server/v3"{print $2}' go.mod)
 kubernetes=kubernetes-$(awk '$1=="k8s.io/kubernetes"{print $2}' tools/kubernetes/go.mod)-$(cat tools/kubernetes/go.mod tools/kubernetes/go.sum tools/kubernetes/main.go tools/kubernetes/pause/main.go | sha256sum | cut -c1-8)
 gofakes3=gofakes3-$(awk '$2=="github.com/johannesboyne/gofakes3"{print $3}' tools/s3/go.mod)
+foreign=debian-$(. /etc/os-release && echo "$VERSION_ID")-$other
 moto=moto-$(sed -n 's/^moto==//p' tools/s3/requirements.txt)
 { there "$kafka" && there "$artemis" && there "$elasticmq"; } || command -v mvn >/dev/null || packages+=(maven)
 there "$artemis" || command -v javac >/dev/null || packages+=(default-jdk-headless)
 [ ${#packages[@]} = 0 ] || scripts/packages.sh "${packages[@]}"
 
-if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$cyclonedx" || ! there "$kinesis" || ! there "$kubernetes" || ! there "$oidc"; then
+if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$cyclonedx" || ! there "$kinesis" || ! there "$kubernetes" || ! there "$oidc" || ! there "$foreign"; then
   command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/new.XXXXXX")
@@ -110,6 +116,14 @@ if ! there "$gofakes3"; then
   say "building $gofakes3"
   CGO_ENABLED=0 go build -C tools/s3 -trimpath -o "$work/gofakes3" github.com/johannesboyne/gofakes3/cmd/gofakes3
   mv -T "$work/gofakes3" "$cache/$gofakes3"
+fi
+if ! there "$foreign"; then
+  say "fetching $foreign"
+  for runtime in python nodejs; do
+    go run ./cmd/myelin --data "$work/data" base "$runtime" --architecture "$other" -o "oci:$work/base-$runtime" >&2
+  done
+  rm "$work/data/cache/debian/$other"/cache/*.bin # apt makes them of its lists
+  mv -T "$work/data/cache/debian/$other" "$cache/$foreign" || there "$foreign"
 fi
 if ! there "$moto"; then
   say "fetching $moto"

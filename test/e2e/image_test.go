@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-
 	"github.com/myelin-run/myelin/build/image"
 	"github.com/myelin-run/myelin/test/servers"
 )
@@ -55,13 +53,7 @@ func TestImageServes(t *testing.T) {
 	if own, err := image.Own(img, on); err != nil || own > 100_000 {
 		t.Errorf("%d bytes on the base, %v", own, err)
 	}
-	root := filepath.Join(dir, "root")
-	write(t, filepath.Join(root, "dev", "null"), "")
-	unpack := exec.Command("tar", "-C", root, "-x")
-	unpack.Stdin = mutate.Extract(img)
-	if out, err := unpack.CombinedOutput(); err != nil {
-		t.Fatalf("unpack: %v: %s", err, out)
-	}
+	root := unpacked(t, img)
 	c, err := img.ConfigFile()
 	if err != nil {
 		t.Fatal(err)
