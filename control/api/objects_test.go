@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/myelin-run/myelin/control/api"
 	"github.com/myelin-run/myelin/control/api/client"
@@ -322,6 +323,63 @@ func TestWatchOfEveryKind(t *testing.T) {
 	}
 	if err := <-watched; !errors.Is(err, stop) {
 		t.Error(err)
+	}
+}
+
+// Of a thing that changes often a watch hears less often, but always how it ended,
+// and what it heard last is where to go on.
+func TestWatchOfManyChanges(t *testing.T) {
+	const writes = 300
+	w := newWorld(t)
+	w.make("busy", nil)
+	stop := errors.New("enough")
+	last, heard, synced := "", 0, make(chan struct{})
+	watched := make(chan error, 1)
+	go func() {
+		watched <- w.client.WatchObjects(t.Context(), "functions", "", client.Selection{}, func(e client.ObjectEvent) error {
+			if e.Kind == api.EventSynced {
+				close(synced)
+				return nil
+			}
+			var o struct{ Metadata function.Metadata }
+			if err := json.Unmarshal(e.Object, &o); err != nil {
+				return err
+			}
+			heard, last = heard+1, e.Revision
+			if o.Metadata.Labels["n"] == fmt.Sprint(writes) && o.Metadata.ResourceVersion != "" {
+				return stop
+			}
+			return nil
+		})
+	}()
+	<-synced
+	began := time.Now()
+	for n := range writes {
+		w.make("busy", map[string]string{"n": fmt.Sprint(n + 1)})
+	}
+	if err := <-watched; !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	// Twenty a second at once, and twenty pieces a second.
+	took := time.Since(began)
+	if most := 20*int(took/time.Second+2) + int(took/(50*time.Millisecond)) + 2; heard > most {
+		t.Errorf("heard %d times of %d changes in %v, want %d at most", heard, writes, took, most)
+	}
+	w.make("next", nil)
+	var names []string
+	err := w.client.WatchObjects(t.Context(), "functions", last, client.Selection{}, func(e client.ObjectEvent) error {
+		if e.Kind == api.EventSynced {
+			return nil
+		}
+		var o struct{ Metadata function.Metadata }
+		if err := json.Unmarshal(e.Object, &o); err != nil {
+			return err
+		}
+		names = append(names, o.Metadata.Name)
+		return stop
+	})
+	if !errors.Is(err, stop) || fmt.Sprint(names) != "[next]" {
+		t.Errorf("%v, %v", names, err)
 	}
 }
 

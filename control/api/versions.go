@@ -135,11 +135,12 @@ func (s *server) watchVersions(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	out := &events{w: w, flush: http.NewResponseController(w).Flush}
+	out := &events{w: w, push: http.NewResponseController(w).Flush}
 	for _, v := range all {
 		out.send(EventPut, 0, v)
 	}
 	out.send(EventSynced, from, struct{}{})
+	out.flush()
 	changes := s.o.Catalog.Watch(r.Context(), from)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
@@ -152,10 +153,12 @@ func (s *server) watchVersions(w http.ResponseWriter, r *http.Request) error {
 		case c, ok := <-changes:
 			if !ok {
 				out.send(EventReset, 0, struct{}{})
+				out.flush()
 				return nil
 			}
 			if c.Version > 0 && c.Name == name(r) {
 				s.sendVersion(r, c, out)
+				out.flush()
 			}
 		}
 	}

@@ -13,8 +13,15 @@ import (
 	"github.com/myelin-run/myelin/function"
 )
 
-// heartbeat keeps proxies from taking a quiet stream for a dead one.
-const heartbeat = 15 * time.Second
+const (
+	// heartbeat keeps proxies from taking a quiet stream for a dead one.
+	heartbeat = 15 * time.Second
+	// A watch hears of so many changes a second at once, and of more in pieces, so
+	// long apart: of hundreds a second, each alone would cost a write here and a
+	// wake-up there.
+	atOnce = 20
+	lull   = 50 * time.Millisecond
+)
 
 // The events of a watch.
 const (
@@ -41,11 +48,12 @@ func watching[T any](s *server, res resource[T], want func(*T) bool, w http.Resp
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	out := &events{w: w, flush: http.NewResponseController(w).Flush}
+	out := &events{w: w, push: http.NewResponseController(w).Flush}
 	if resumed && partial(r) {
 		// What is gone has no project any more: whom its name may be told is
 		// known only to a watch that has told it before.
 		out.send(EventReset, 0, struct{}{})
+		out.flush()
 		return nil
 	}
 	f := follower[T]{res: res, want: want, seen: map[string]bool{}, resumed: resumed, out: out}
@@ -56,6 +64,7 @@ func watching[T any](s *server, res resource[T], want func(*T) bool, w http.Resp
 		}
 	}
 	out.send(EventSynced, from, struct{}{})
+	out.flush()
 	f.follow(r, s.o.Catalog.WatchKeys(r.Context(), from, res.keys...), cmp.Or(s.o.Heartbeat, heartbeat))
 	return nil
 }
@@ -88,15 +97,22 @@ func (f *follower[T]) follow(r *http.Request, changes <-chan catalog.KeyChange, 
 	ctx, ns := r.Context(), everywhere(namespace(r))
 	beat := time.NewTicker(every)
 	defer beat.Stop()
+	var held []catalog.KeyChange
+	var due <-chan time.Time // nil while nothing is held
+	var pace pace
 	for f.out.err == nil {
 		select {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
 			f.out.comment()
+		case <-due:
+			f.tell(r, held)
+			held, due = held[:0], nil
 		case c, ok := <-changes:
 			if !ok {
 				f.out.send(EventReset, 0, struct{}{})
+				f.out.flush()
 				return
 			}
 			if f.res.own != nil {
@@ -104,11 +120,51 @@ func (f *follower[T]) follow(r *http.Request, changes <-chan catalog.KeyChange, 
 					continue
 				}
 			}
-			if ns == "" || ns == c.Namespace {
-				f.change(r, c)
+			if ns != "" && ns != c.Namespace {
+				continue
+			}
+			held = append(held, c)
+			wait := pace.next(time.Now())
+			switch {
+			case wait == 0:
+				f.tell(r, held)
+				held, due = held[:0], nil
+			case due == nil:
+				due = time.After(wait)
 			}
 		}
 	}
+}
+
+// pace tells how long a change may be held back.
+type pace struct {
+	second time.Time // when it began
+	count  int       // of changes in it
+}
+
+func (p *pace) next(now time.Time) time.Duration {
+	if now.Sub(p.second) >= time.Second {
+		p.second, p.count = now, 0
+	}
+	if p.count++; p.count <= atOnce {
+		return 0
+	}
+	return lull
+}
+
+// tell sends what changed, of an object that changed several times the last
+// change: whoever resumes after any of what was sent has missed nothing.
+func (f *follower[T]) tell(r *http.Request, changes []catalog.KeyChange) {
+	last := make(map[string]int, len(changes))
+	for i, c := range changes {
+		last[c.Namespace+"/"+c.Name] = i
+	}
+	for i, c := range changes {
+		if last[c.Namespace+"/"+c.Name] == i {
+			f.change(r, c)
+		}
+	}
+	f.out.flush()
 }
 
 // change sends the object as it is now, which may be newer than the change.
@@ -135,12 +191,12 @@ func (f *follower[T]) change(r *http.Request, c catalog.KeyChange) {
 
 // events writes server-sent events until the first error.
 type events struct {
-	w     http.ResponseWriter
-	flush func() error
-	err   error
+	w    http.ResponseWriter
+	push func() error // what was written, to the client
+	err  error
 }
 
-// send writes an event; id 0 is none.
+// send writes an event, which flush passes on; id 0 is none.
 func (e *events) send(kind string, id store.Revision, v any) {
 	b, err := hidden(v)
 	if err != nil {
@@ -154,13 +210,21 @@ func (e *events) send(kind string, id store.Revision, v any) {
 	e.write(fmt.Sprintf("event: %s\n%sdata: %s\n\n", kind, at, b))
 }
 
-func (e *events) comment() { e.write(":\n\n") }
+// comment tells the client that the stream lives.
+func (e *events) comment() {
+	e.write(":\n\n")
+	e.flush()
+}
 
 func (e *events) write(text string) {
-	if e.err != nil {
-		return
+	if e.err == nil {
+		_, e.err = e.w.Write([]byte(text))
 	}
-	if _, e.err = e.w.Write([]byte(text)); e.err == nil {
-		e.err = e.flush()
+}
+
+// flush passes on what was written.
+func (e *events) flush() {
+	if e.err == nil {
+		e.err = e.push()
 	}
 }
