@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Revealer is a text that hides itself when marshalled, and can be shown.
@@ -27,7 +28,7 @@ func MarshalRevealed(v any) ([]byte, error) {
 }
 
 func reveal(b *bytes.Buffer, v reflect.Value) error {
-	if !v.IsValid() || !hides(v.Type(), nil) {
+	if !v.IsValid() || !mayHide(v.Type()) {
 		return plain(b, v)
 	}
 	if v.Type().Implements(revealer) && v.Kind() == reflect.String {
@@ -66,7 +67,19 @@ func plain(b *bytes.Buffer, v reflect.Value) error {
 	return err
 }
 
-// hides tells whether a value of type t may hold a Revealer.
+var hideCache sync.Map // reflect.Type -> bool: finding out is most of an encoding's time
+
+// mayHide tells whether a value of type t may hold a Revealer.
+func mayHide(t reflect.Type) bool {
+	if cached, ok := hideCache.Load(t); ok {
+		return cached.(bool)
+	}
+	found := hides(t, nil)
+	hideCache.Store(t, found)
+	return found
+}
+
+// hides is mayHide for a type within others that are being looked at.
 func hides(t reflect.Type, within []reflect.Type) bool {
 	if t.Implements(revealer) || t.Kind() == reflect.Interface {
 		return true

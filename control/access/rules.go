@@ -20,70 +20,70 @@ type Rule struct {
 	Reads bool
 }
 
-// Rules is the table of operations and the least role of each. What is not in
-// it nobody may do.
-func Rules() map[string]Rule {
-	return map[string]Rule{
-		"server.health":  {Nobody, Unrestricted, true},
-		"server.version": {Nobody, Known, true},
-		"server.metrics": {Viewer, InAll, true},
-		"self.read":      {Nobody, Known, true}, // who am I
-		"self.signin":    {Nobody, Unrestricted, false},
-		"api.describe":   {Nobody, Unrestricted, true},
+// Rules is the table of operations and the least role of each, which nobody
+// changes. What is not in it nobody may do.
+func Rules() map[string]Rule { return rules }
 
-		"functions.read":   {Viewer, InProject, true},
-		"functions.write":  {Developer, InProject, false},
-		"functions.delete": {Developer, InProject, false},
-		"functions.invoke": {Developer, InProject, false},
-		"sources.read":     {Developer, InProject, true}, // what somebody wrote into code
-		"builds.run":       {Developer, InProject, false},
-		"logs.read":        {Viewer, InProject, true},
-		"bindings.read":    {Viewer, InProject, true},
-		"triggers.read":    {Viewer, InProject, true},
-		"triggers.steer":   {Operator, InProject, false},
+var rules = map[string]Rule{
+	"server.health":  {Nobody, Unrestricted, true},
+	"server.version": {Nobody, Known, true},
+	"server.metrics": {Viewer, InAll, true},
+	"self.read":      {Nobody, Known, true}, // who am I
+	"self.signin":    {Nobody, Unrestricted, false},
+	"api.describe":   {Nobody, Unrestricted, true},
 
-		"letters.list":    {Viewer, InProject, true},
-		"letters.read":    {Developer, InProject, true}, // events' bodies
-		"letters.redrive": {Developer, InProject, false},
-		"letters.delete":  {Operator, InProject, false},
+	"functions.read":   {Viewer, InProject, true},
+	"functions.write":  {Developer, InProject, false},
+	"functions.delete": {Developer, InProject, false},
+	"functions.invoke": {Developer, InProject, false},
+	"sources.read":     {Developer, InProject, true}, // what somebody wrote into code
+	"builds.run":       {Developer, InProject, false},
+	"logs.read":        {Viewer, InProject, true},
+	"bindings.read":    {Viewer, InProject, true},
+	"triggers.read":    {Viewer, InProject, true},
+	"triggers.steer":   {Operator, InProject, false},
 
-		"captures.list":   {Viewer, InProject, true},
-		"captures.read":   {Developer, InProject, true}, // events' bodies
-		"captures.write":  {Developer, InProject, false},
-		"captures.replay": {Developer, InProject, false},
+	"letters.list":    {Viewer, InProject, true},
+	"letters.read":    {Developer, InProject, true}, // events' bodies
+	"letters.redrive": {Developer, InProject, false},
+	"letters.delete":  {Operator, InProject, false},
 
-		"versions.read":    {Viewer, InProject, true},
-		"versions.publish": {Developer, InProject, false},
-		"versions.delete":  {Operator, InProject, false},
-		"aliases.read":     {Viewer, InProject, true},
-		"aliases.write":    {Operator, InProject, false},
-		"aliases.delete":   {Operator, InProject, false},
-		"rollouts.read":    {Viewer, InProject, true},
-		"rollouts.write":   {Operator, InProject, false},
-		"jobs.read":        {Viewer, InProject, true},
-		"jobs.items":       {Developer, InProject, true}, // events' bodies
-		"jobs.write":       {Developer, InProject, false},
-		"mappings.read":    {Viewer, InProject, true},
-		"mappings.write":   {Developer, InProject, false},
-		"mappings.delete":  {Developer, InProject, false},
+	"captures.list":   {Viewer, InProject, true},
+	"captures.read":   {Developer, InProject, true}, // events' bodies
+	"captures.write":  {Developer, InProject, false},
+	"captures.replay": {Developer, InProject, false},
 
-		"projects.read":   {Viewer, InProject, true},
-		"projects.write":  {Admin, InProject, false}, // of all of the namespace
-		"projects.delete": {Admin, InProject, false},
-		"objects.export":  {Viewer, InProject, true},
-		"objects.import":  {Developer, InProject, false},
+	"versions.read":    {Viewer, InProject, true},
+	"versions.publish": {Developer, InProject, false},
+	"versions.delete":  {Operator, InProject, false},
+	"aliases.read":     {Viewer, InProject, true},
+	"aliases.write":    {Operator, InProject, false},
+	"aliases.delete":   {Operator, InProject, false},
+	"rollouts.read":    {Viewer, InProject, true},
+	"rollouts.write":   {Operator, InProject, false},
+	"jobs.read":        {Viewer, InProject, true},
+	"jobs.items":       {Developer, InProject, true}, // events' bodies
+	"jobs.write":       {Developer, InProject, false},
+	"mappings.read":    {Viewer, InProject, true},
+	"mappings.write":   {Developer, InProject, false},
+	"mappings.delete":  {Developer, InProject, false},
 
-		"secrets.reveal": {Admin, InProject, false},
-		"secrets.list":   {Viewer, InProject, true}, // names, never values
-		"secrets.write":  {Developer, InProject, false},
-		"secrets.delete": {Developer, InProject, false},
+	"projects.read":   {Viewer, InProject, true},
+	"projects.write":  {Admin, InProject, false}, // of all of the namespace
+	"projects.delete": {Admin, InProject, false},
+	"objects.export":  {Viewer, InProject, true},
+	"objects.import":  {Developer, InProject, false},
 
-		"tokens.list":   {Admin, InProject, true},
-		"tokens.create": {Admin, InProject, false},
-		"tokens.revoke": {Admin, InProject, false},
-		"audit.read":    {Admin, InAll, true},
-		"keys.rotate":   {Admin, InAll, false},
-	}
+	"secrets.reveal": {Admin, InProject, false},
+	"secrets.list":   {Viewer, InProject, true}, // names, never values
+	"secrets.write":  {Developer, InProject, false},
+	"secrets.delete": {Developer, InProject, false},
+
+	"tokens.list":   {Admin, InProject, true},
+	"tokens.create": {Admin, InProject, false},
+	"tokens.revoke": {Admin, InProject, false},
+	"audit.read":    {Admin, InAll, true},
+	"keys.rotate":   {Admin, InAll, false},
 }
 
 // Allows tells whether c may do what the rule is about in a project.

@@ -197,7 +197,7 @@ func TestTokenOfAnotherProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := `{"metadata":{"name":"vault","namespace":"default","labels":{"nuclio.io/project-name":"shop"}},"spec":{"handler":"a:b","runtime":"python"}}`
-	for pattern, right := range rights() {
+	for pattern, right := range rights {
 		rule := access.Rules()[right.operation]
 		if rule.Scope == access.Unrestricted || rule.Scope == access.Known {
 			continue
@@ -278,7 +278,7 @@ func TestRolesAtRoutes(t *testing.T) {
 	f := newFort(t)
 	for role := access.Viewer; role <= access.Admin; role++ {
 		token := f.token("shop:" + role.String())
-		for pattern, right := range rights() {
+		for pattern, right := range rights {
 			rule := access.Rules()[right.operation]
 			if right.of != oneFunction || rule.Least <= role {
 				continue
@@ -317,9 +317,9 @@ func TestNoToken(t *testing.T) {
 	if code, _ := f.ask(gone, "DELETE", "/api/v1/tokens/"+all[0].ID, ""); code != 204 {
 		t.Fatalf("revoke: %d", code)
 	}
-	for pattern := range rights() {
+	for pattern := range rights {
 		method, path := at(pattern, "till")
-		rule := access.Rules()[rights()[pattern].operation]
+		rule := access.Rules()[rights[pattern].operation]
 		code, text := f.ask("", method, path, "{}")
 		want := map[bool]int{true: 200, false: 401}[rule.Scope == access.Unrestricted]
 		if pattern == "POST /api/v1/signin" {

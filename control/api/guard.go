@@ -87,7 +87,7 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, e *audit.Record) 
 		return nil, nil, err
 	}
 	_, pattern := s.mux.Handler(r)
-	right, listed := rights()[pattern]
+	right, listed := rights[pattern]
 	rule := access.Rules()[right.operation]
 	e.Operation, e.Namespace = right.operation, namespace(r)
 	ctx, forget, err := s.who(r, rule)

@@ -12,7 +12,7 @@ func TestEveryRouteHasARight(t *testing.T) {
 	served := newServer(Options{Log: slog.New(slog.DiscardHandler)}).routes()
 	rules := access.Rules()
 	for pattern := range served {
-		right, ok := rights()[pattern]
+		right, ok := rights[pattern]
 		if !ok && pattern != "/" {
 			t.Errorf("%s has no right: add it to control/api/rights.go, and its operation to control/access/rules.go", pattern)
 		}
@@ -20,7 +20,7 @@ func TestEveryRouteHasARight(t *testing.T) {
 			t.Errorf("%s asks for %q, which is no operation of control/access/rules.go", pattern, right.operation)
 		}
 	}
-	for pattern, right := range rights() {
+	for pattern, right := range rights {
 		if rule := rules[right.operation]; rule.Scope == access.InProject && right.of == "" {
 			t.Errorf("%s does not say whose project decides", pattern)
 		}

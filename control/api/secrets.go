@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/myelin-run/myelin/document"
 	"github.com/myelin-run/myelin/quantity"
 )
 
@@ -101,7 +102,11 @@ func rawPassword(s, plain string) string {
 
 // restore puts the secrets of old where now has only what was shown of them.
 func restore[T any](now, old T) (T, error) {
-	n, err := tree(now)
+	text, err := document.MarshalRevealed(now)
+	if err != nil || !bytes.Contains(text, []byte(stars)) {
+		return now, err
+	}
+	n, err := parse(text)
 	if err != nil {
 		return now, err
 	}
