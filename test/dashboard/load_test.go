@@ -3,6 +3,7 @@ package dashboard_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -10,9 +11,12 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +26,7 @@ import (
 )
 
 // long is how long the page is looked at under load; with it, figures that a busy
-// machine spoils have to be met too (make dashboard).
+// machine spoils have to be met too (make load).
 var long = flag.Duration("load", 0, "look at the overview under load this long, and want its figures")
 
 const (
@@ -32,7 +36,9 @@ const (
 
 // TestOverviewUnderLoad has a thousand functions in the overview, five hundred
 // changes a second, and scrolls. The functions are stored in a real control plane,
-// disabled; what they did, which only running ones would have, is made up.
+// disabled; what they did, which only running ones would have, is made up. With
+// -load, this process, which makes it up and asks for the changes, gives way to the
+// control plane and the browser: it is not what is looked at.
 func TestOverviewUnderLoad(t *testing.T) {
 	m := newMachine(t)
 	c := client.New("http://"+m.api, "", nil)
@@ -40,9 +46,6 @@ func TestOverviewUnderLoad(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var changes atomic.Int64
 	var writers sync.WaitGroup
-	for i := range 8 {
-		writers.Go(func() { change(ctx, c, i, 8, &changes) })
-	}
 	defer writers.Wait()
 	defer cancel()
 
@@ -61,12 +64,42 @@ func TestOverviewUnderLoad(t *testing.T) {
 	seen := *m
 	seen.api = strings.TrimPrefix(server.URL, "http://")
 	seen.env = append(seen.env, fmt.Sprintf("DASHBOARD_LOAD=%g", long.Seconds()))
-	began, before := time.Now(), changes.Load()
-	seen.browse("load.mjs", func(what string) { t.Errorf("the browser's script wants %q", what) })
-	got := float64(changes.Load()-before) / time.Since(began).Seconds()
+	var began time.Time
+	seen.browse("load.mjs", func(what string) {
+		if what != "change" {
+			t.Errorf("the browser's script wants %q", what)
+		}
+		if *long > 0 {
+			giveWay(t)
+		}
+		began = time.Now()
+		for i := range 8 {
+			writers.Go(func() { change(ctx, c, i, 8, &changes) })
+		}
+	})
+	got := float64(changes.Load()) / time.Since(began).Seconds()
 	t.Logf("%.0f changes a second", got)
 	if *long > 0 && got < 0.9*rate {
 		t.Errorf("%.0f changes a second, want %d", got, rate)
+	}
+}
+
+// giveWay has the threads of this process, and what they start from now on, run
+// when nothing else wants to; other tests are not to come after it.
+func giveWay(t *testing.T) {
+	t.Helper()
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err == nil {
+			err = syscall.Setpriority(syscall.PRIO_PROCESS, id, 19)
+		}
+		if err != nil && !errors.Is(err, syscall.ESRCH) { // one that ended meanwhile
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -90,6 +90,7 @@ export async function get<T>(path: string, query?: Ask['query'], signal?: AbortS
 }
 
 const breath = 100; // between two pieces of a body, in ms
+const mouthful = 32_000; // bytes; of what brings more than that at once more is there
 
 /** pieces calls f with the text of a body as it comes. What comes close together
  * is one piece: to be told of each of hundreds a second costs more than they do. */
@@ -101,7 +102,7 @@ export async function pieces(r: Response, f: (text: string) => void): Promise<vo
     const { done, value } = await reader.read();
     if (done) return;
     f(text.decode(value, { stream: true }));
-    await new Promise((next) => setTimeout(next, breath));
+    if (value.length < mouthful) await new Promise((next) => setTimeout(next, breath));
   }
 }
 

@@ -5,9 +5,10 @@ import type { Fn, Point } from './types';
 export function merge(have: Point[], more: Point[], most: number): Point[] {
   if (more.length === 0) return have;
   const last = have.length > 0 ? Date.parse(have[have.length - 1].at) : -Infinity;
-  const fresh = more.filter((p) => Date.parse(p.at) > last);
-  if (fresh.length === 0) return have;
-  const all = have.concat(fresh);
+  let known = more.length; // of the newer ones most are known: times are read from the end
+  while (known > 0 && Date.parse(more[known - 1].at) > last) known--;
+  if (known === more.length) return have;
+  const all = have.concat(more.slice(known));
   return all.length > most ? all.slice(all.length - most) : all;
 }
 

@@ -11,6 +11,8 @@ const kept = 60; // points of each function
 const every = 2000; // between questions for figures, in ms
 const silence = 40000; // after which a watch is taken for dead: it says something every 15 s
 const many = 300; // functions
+const still = 150; // after which nobody scrolls any more, in ms
+const longest = 1000; // that what is new waits for that
 const pauses = [500, 1000, 2000, 4000, 8000];
 
 export const keyOf = (namespace: string | undefined, name: string) => (namespace || 'default') + '/' + name;
@@ -31,6 +33,7 @@ class Live {
   #stop: AbortController | undefined;
   #next = new Map<string, Fn>();
   #due = false;
+  #scrolled = -Infinity;
   #last = '';
 
   /** start keeps everything up to date until stop. */
@@ -39,6 +42,7 @@ class Live {
     const stop = (this.#stop = new AbortController());
     const clock = setInterval(() => (this.now = Date.now()), 1000);
     stop.signal.addEventListener('abort', () => clearInterval(clock));
+    addEventListener('scroll', () => (this.#scrolled = performance.now()), { passive: true, signal: stop.signal });
     void this.#follow(stop.signal);
     void this.#ask(stop.signal);
   }
@@ -107,11 +111,22 @@ class Live {
   #publish(): void {
     if (this.#due) return;
     this.#due = true;
-    setTimeout(() => {
+    setTimeout(async () => {
+      await this.#calm();
       this.#due = false;
       this.functions = new Map(this.#next);
       this.loaded = true;
     }, this.loaded ? (this.#next.size > many ? 500 : 200) : 0);
+  }
+
+  // A list that moves is not read: while somebody scrolls, the processor is for that.
+  async #calm(): Promise<void> {
+    const end = performance.now() + longest;
+    for (;;) {
+      const wait = Math.min(this.#scrolled + still, end) - performance.now();
+      if (wait <= 0) return;
+      await new Promise((done) => setTimeout(done, wait));
+    }
   }
 
   async #ask(stopped: AbortSignal): Promise<void> {
@@ -120,6 +135,8 @@ class Live {
     while (!stopped.aborted) {
       try {
         const list = await get<FigureList>('figures', { namespace: '*', since: this.#last, points: String(kept) }, stopped);
+        await this.#calm();
+        if (stopped.aborted) return;
         this.#merge(list);
         this.remembers = true;
       } catch (e) {
