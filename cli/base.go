@@ -25,7 +25,7 @@ func foundations(architecture string) map[string]foundation {
 	return map[string]foundation{
 		"java":   {[]string{"base-files", "openjdk-17-jre-headless"}, "/usr/lib/jvm/java-17-openjdk-" + architecture},
 		"nodejs": {[]string{"base-files", "nodejs"}, "/usr/bin/node"},
-		"python": {[]string{"base-files", "python3"}, "/usr/bin/python3"},
+		"python": {[]string{"base-files", "python3", "libstdc++6"}, "/usr/bin/python3"},
 		"shell":  {[]string{"base-files", "dash", "coreutils", "sed", "grep", "mawk"}, ""},
 	}
 }

@@ -27,7 +27,7 @@ func TestImageServes(t *testing.T) {
 		t.Skip("only root changes the root directory")
 	}
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "hello.py"), "import ssl, sqlite3\ndef handler(context, event):\n    return 'hello ' + event.body.decode()\n")
+	write(t, filepath.Join(dir, "hello.py"), "import ctypes, ssl, sqlite3\nctypes.CDLL('libstdc++.so.6') # as wheels of numpy do\ndef handler(context, event):\n    return 'hello ' + event.body.decode()\n")
 	base, first, second := "oci:"+filepath.Join(dir, "base"), "tar:"+filepath.Join(dir, "first.tar"), "oci:"+filepath.Join(dir, "second")
 	runs(t, dir, "base", "python", "-o", base)
 	known := map[uint64]bool{}
@@ -37,7 +37,7 @@ func TestImageServes(t *testing.T) {
 		t.Errorf("made twice: %s, %s", a, b)
 	}
 	written(t, dir, known)
-	write(t, filepath.Join(dir, "hello.py"), "import ssl, sqlite3\ndef handler(context, event):\n    return 'Hello ' + event.body.decode()\n")
+	write(t, filepath.Join(dir, "hello.py"), "import ctypes, ssl, sqlite3\nctypes.CDLL('libstdc++.so.6') # as wheels of numpy do\ndef handler(context, event):\n    return 'Hello ' + event.body.decode()\n")
 	runs(t, dir, "build", "hello.py", "--base", base, "-o", "oci:"+filepath.Join(dir, "third"))
 	if n := written(t, dir, known); n > 100_000 {
 		t.Errorf("a change of the code wrote %d bytes", n)
