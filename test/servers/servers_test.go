@@ -97,16 +97,24 @@ func TestVersionsAgree(t *testing.T) {
 	}
 }
 
-// What Kubernetes is built of is kept by its content.
+// What Kubernetes and Cosign are built of is kept by its content.
 func TestKubernetesIsOfItsSources(t *testing.T) {
-	sum := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum", "main.go", "pause/main.go"} {
-		data, err := os.ReadFile("../../tools/kubernetes/" + name)
-		check(t, err)
-		sum.Write(data)
-	}
-	if want := hex.EncodeToString(sum.Sum(nil))[:8]; !strings.HasSuffix(kubernetesRelease, "-"+want) {
-		t.Errorf("%s should end with %s", kubernetesRelease, want)
+	for _, built := range []struct {
+		dir, release string
+		of           []string
+	}{
+		{"kubernetes", kubernetesRelease, []string{"go.mod", "go.sum", "main.go", "pause/main.go"}},
+		{"cosign", cosignRelease, []string{"go.mod", "go.sum", "main.go"}},
+	} {
+		sum := sha256.New()
+		for _, name := range built.of {
+			data, err := os.ReadFile("../../tools/" + built.dir + "/" + name)
+			check(t, err)
+			sum.Write(data)
+		}
+		if want := hex.EncodeToString(sum.Sum(nil))[:8]; !strings.HasSuffix(built.release, "-"+want) {
+			t.Errorf("%s should end with %s", built.release, want)
+		}
 	}
 }
 
