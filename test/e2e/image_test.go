@@ -152,7 +152,7 @@ func serve(t *testing.T, root string, command, env []string, dir string) string 
 			<-ended
 		}
 	})
-	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if m := ready.FindStringSubmatch(log.String()); m != nil {
 			return "http://" + m[1]
 		}
