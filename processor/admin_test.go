@@ -86,3 +86,27 @@ func TestNoRemovalOverTCP(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// With open health, who has no token is told how a processor is, and nothing else.
+func TestOpenHealth(t *testing.T) {
+	cfg := config(t, "")
+	cfg.Admin.Token, cfg.Admin.OpenHealth = "s3cret", true
+	r := start(t, cfg, echo)
+	for path, want := range map[string]int{"/ready": 200, "/live": 200, "/metrics": 200, "/load": 401, "/shares": 401, "/recalled": 401, "/nothing": 401} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.admin+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
+		}
+	}
+	if err := r.end(t); err != nil {
+		t.Error(err)
+	}
+}

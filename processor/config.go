@@ -60,6 +60,9 @@ type Admin struct {
 	// Token is what callers have to bring, as Authorization: Bearer TOKEN; "":
 	// nothing.
 	Token string `json:"token,omitempty"`
+	// OpenHealth answers /ready, /live and /metrics without the token, to probes of a
+	// cluster and to who collects metrics.
+	OpenHealth bool `json:"openHealth,omitempty"`
 }
 
 // Letters says where dead letters are kept.
