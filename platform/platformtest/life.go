@@ -132,7 +132,7 @@ func (h Harness) redeploys() int {
 func redeployUnderLoad(t *testing.T, w *World) {
 	w.Apply(w.Deployment("f", "0"))
 	url := "http://" + w.See("f").Address + "/"
-	stop := Load(4, func() error { _, err := Ask(fresh, url, "x"); return err })
+	stop := Load(4, func() error { _, err := Ask(w.fresh, url, "x"); return err })
 	for i := range w.h.redeploys() {
 		w.Apply(w.Deployment("f", fmt.Sprint(i+1)))
 	}
@@ -163,7 +163,7 @@ func crashRestarted(t *testing.T, w *World) {
 func crashLoop(t *testing.T, w *World) {
 	w.Apply(w.Deployment("f", "1"))
 	url := "http://" + w.See("f").Address + "/exit"
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
+	c := w.client(time.Second)
 	o := w.Await("f", "back-off", func(o platform.Observed) bool {
 		if resp, err := c.Get(url); err == nil {
 			resp.Body.Close()
@@ -186,9 +186,8 @@ func drains(t *testing.T, w *World) {
 	replies := make(chan reply, 1)
 	sent := make(chan struct{})
 	go func() {
-		conn := &http.Client{Timeout: patience}
 		close(sent)
-		resp, err := conn.Get(url)
+		resp, err := w.fresh.Get(url)
 		if err != nil {
 			replies <- reply{err: err}
 			return
@@ -257,7 +256,7 @@ func addressInUse(t *testing.T, w *World) {
 func calledOffRemove(t *testing.T, w *World) {
 	w.Apply(w.Deployment("f", "1"))
 	address := w.See("f").Address
-	resp, err := (&http.Client{Timeout: patience}).Get("http://" + address + "/slow?for=3s&begin=true")
+	resp, err := w.fresh.Get("http://" + address + "/slow?for=3s&begin=true")
 	if err != nil {
 		t.Fatal(err)
 	}

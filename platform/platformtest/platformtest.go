@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,6 +44,13 @@ type Harness struct {
 	// Redeploys is how many versions follow each other under load; 0: 20.
 	// MYELIN_TEST_REDEPLOYS says it for all.
 	Redeploys int
+	// Dial connects to the addresses of functions; nil: as this machine does.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Lags says that an address may refuse connections for a moment after something
+	// behind it got ready, unless something else was before.
+	Lags bool
+	// Without names the tests of what the platform does not promise. Its page says so.
+	Without []string
 }
 
 // Run tests a platform.
@@ -66,6 +75,9 @@ func Run(t *testing.T, h Harness) {
 		"AddressInUseIsAnError":         addressInUse,
 		"SharesAreTold":                 sharesAreTold,
 	} {
+		if slices.Contains(h.Without, name) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			if h.Parallel {
 				t.Parallel()
@@ -82,6 +94,7 @@ type World struct {
 	Command string // the test processor
 	h       Harness
 	t       *testing.T
+	fresh   *http.Client // asks with a new connection each time
 	end     func()
 }
 
@@ -98,6 +111,7 @@ func NewWorld(t *testing.T, h Harness) *World {
 			return syscall.Kill(r.PID, sig)
 		}
 	}
+	w.fresh = w.client(patience)
 	w.Command = w.h.Command(t, w.Dir)
 	w.Start()
 	t.Cleanup(w.stopAll)
@@ -237,8 +251,10 @@ func (w *World) Await(name, what string, ok func(platform.Observed) bool) platfo
 	}
 }
 
-// fresh asks with a new connection each time.
-var fresh = Fresh()
+// client reaches the functions of w, with a new connection each time.
+func (w *World) client(timeout time.Duration) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: w.h.Dial}, Timeout: timeout}
+}
 
 // Fresh returns a client that makes a new connection for every request.
 func Fresh() *http.Client {
@@ -268,9 +284,13 @@ func Ask(c *http.Client, url, body string) (Answer, error) {
 
 func (w *World) ask(name string) Answer {
 	w.t.Helper()
-	a, err := Ask(fresh, "http://"+w.See(name).Address+"/", "hello")
-	if err != nil {
-		w.t.Fatalf("ask %s: %v", name, err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		a, err := Ask(w.fresh, "http://"+w.See(name).Address+"/", "hello")
+		if err == nil {
+			return a
+		}
+		if !w.h.Lags || !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
+			w.t.Fatalf("ask %s: %v", name, err)
+		}
 	}
-	return a
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -47,21 +49,38 @@ type config struct {
 }
 
 type admin struct {
-	Listen string `json:"listen"`
-	Token  string `json:"token"`
+	Listen     string `json:"listen"`
+	Token      string `json:"token"`
+	OpenHealth bool   `json:"openHealth"`
 }
 
 type sink struct {
-	File  string `json:"file"`
-	Level string `json:"level"`
+	File   string `json:"file"`
+	Level  string `json:"level"`
+	Format string `json:"format"`
 }
 
 func (s sink) open() (io.WriteCloser, error) {
-	if s.File == "stdout" {
+	switch {
+	case s.Format == "json":
+		return lines{slog.New(slog.NewJSONHandler(os.Stdout, nil))}, nil
+	case s.File == "stdout":
 		return os.Stdout, nil
 	}
 	return os.OpenFile(s.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
+
+// lines logs what is written as one line of JSON.
+type lines struct{ log *slog.Logger }
+
+func (l lines) Write(text []byte) (int, error) {
+	if line := strings.TrimSpace(string(text)); line != "" {
+		l.log.Info(line)
+	}
+	return len(text), nil
+}
+
+func (lines) Close() error { return nil }
 
 func (c config) env(name string) string {
 	for _, e := range c.Function.Spec.Env {
@@ -83,17 +102,26 @@ func Processor() int {
 	return 0
 }
 
+// load reads the configuration where the platform put it.
+func load() (c config, err error) {
+	path := "processor.yaml"
+	if len(os.Args) > 2 && os.Args[1] == "-config" {
+		path = os.Args[2]
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return c, err
+	}
+	doc, err := document.Parse(path, text)
+	if err != nil {
+		return c, err
+	}
+	return c, doc.Decode(&c)
+}
+
 func processor() error {
-	text, err := os.ReadFile("processor.yaml")
+	c, err := load()
 	if err != nil {
-		return err
-	}
-	doc, err := document.Parse("processor.yaml", text)
-	if err != nil {
-		return err
-	}
-	var c config
-	if err := doc.Decode(&c); err != nil {
 		return err
 	}
 	if c.env("MODE") == "deaf" { // as if it listened by itself
@@ -145,9 +173,6 @@ func wait() error {
 }
 
 func serve(c config, sockets []handoff.Socket) error {
-	if len(sockets) != 1 {
-		return fmt.Errorf("got %d sockets, want 1", len(sockets))
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	log, err := c.Logs.Function.open()
@@ -155,7 +180,7 @@ func serve(c config, sockets []handoff.Socket) error {
 		return err
 	}
 	defer log.Close()
-	l, err := sockets[0].Listener()
+	l, err := listener(c, sockets)
 	if err != nil {
 		return err
 	}
@@ -165,11 +190,13 @@ func serve(c config, sockets []handoff.Socket) error {
 	go func() { served <- server.Serve(l) }()
 	hctx, end := context.WithCancel(context.Background())
 	defer end()
-	offer, err := handoff.OfferAt(filepath.Join(c.Scratch, handoff.File))
-	if err != nil {
-		return err
+	if len(sockets) > 0 {
+		offer, err := handoff.OfferAt(filepath.Join(c.Scratch, handoff.File))
+		if err != nil {
+			return err
+		}
+		go func() { failed <- handoff.Serve(hctx, offer, sockets) }()
 	}
-	go func() { failed <- handoff.Serve(hctx, offer, sockets) }()
 	if err := shares.serve(hctx, c.Admin); err != nil {
 		return err
 	}
@@ -197,6 +224,26 @@ func serve(c config, sockets []handoff.Socket) error {
 		os.Exit(3)
 	}
 	return nil
+}
+
+// listener is the socket that was passed, or where none is passed, one at the port
+// that the configuration names.
+func listener(c config, sockets []handoff.Socket) (net.Listener, error) {
+	if len(sockets) == 1 {
+		return sockets[0].Listener()
+	}
+	var at struct {
+		Port int `json:"port"`
+	}
+	if t, ok := c.Function.Spec.Triggers[function.DefaultHTTPTrigger]; ok && c.Admin.OpenHealth {
+		if err := json.Unmarshal(t.Attributes, &at); err != nil {
+			return nil, err
+		}
+	}
+	if at.Port == 0 {
+		return nil, fmt.Errorf("got %d sockets, want 1", len(sockets))
+	}
+	return net.Listen("tcp", fmt.Sprintf(":%d", at.Port))
 }
 
 // announce says that the processor is ready, once the handoff is served.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/myelin-run/myelin/logline"
 	"github.com/myelin-run/myelin/platform"
 )
 
@@ -20,9 +21,9 @@ func adopts(t *testing.T, w *World) {
 	w.Apply(d)
 	before, at := w.ask("f"), w.See("f").Address
 	url := "http://" + at + "/"
-	stop := Load(2, func() error { _, err := Ask(fresh, url, "x"); return err })
+	stop := Load(2, func() error { _, err := Ask(w.fresh, url, "x"); return err })
 	w.End()
-	if a, err := Ask(fresh, url, "alone"); err != nil || a.Life != before.Life {
+	if a, err := Ask(w.fresh, url, "alone"); err != nil || a.Life != before.Life {
 		t.Errorf("without a platform: %+v, %v", a, err)
 	}
 	w.Start()
@@ -92,6 +93,15 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// messages are those of the lines of a log, whatever its form.
+func messages(log string) string {
+	var b strings.Builder
+	for line := range strings.Lines(log) {
+		fmt.Fprintln(&b, logline.Parse(strings.TrimSuffix(line, "\n")).Message)
+	}
+	return b.String()
+}
+
 func logsFollow(t *testing.T, w *World) {
 	logs, ok := w.Platform.(platform.Logs)
 	if !ok {
@@ -100,7 +110,7 @@ func logsFollow(t *testing.T, w *World) {
 	w.Apply(w.Deployment("f", "1"))
 	say := func(text string) {
 		t.Helper()
-		resp, err := fresh.Post("http://"+w.See("f").Address+"/log", "", strings.NewReader(text))
+		resp, err := w.fresh.Post("http://"+w.See("f").Address+"/log", "", strings.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +122,7 @@ func logsFollow(t *testing.T, w *World) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) { // it may come from afar
 		var out bytes.Buffer
 		err := logs.Logs(t.Context(), "f", platform.FunctionLog, 2, false, &out)
-		if err == nil && out.String() == "line 3\nline 4\n" {
+		if err == nil && messages(out.String()) == "line 3\nline 4\n" {
 			break
 		}
 		if err != nil || time.Now().After(deadline) {
@@ -124,7 +134,7 @@ func logsFollow(t *testing.T, w *World) {
 	var followed lockedBuffer
 	done := make(chan error, 1)
 	go func() { done <- logs.Logs(ctx, "f", platform.FunctionLog, 0, true, &followed) }()
-	for deadline := time.Now().Add(patience); !strings.Contains(followed.String(), "later\n"); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !strings.Contains(messages(followed.String()), "later\n"); time.Sleep(20 * time.Millisecond) {
 		say("later")
 		if time.Now().After(deadline) {
 			t.Fatalf("followed %q", followed.String())
