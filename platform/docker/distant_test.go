@@ -160,3 +160,15 @@ func TestNotLetIn(t *testing.T) {
 		t.Errorf("dealt shards: %v", err)
 	}
 }
+
+// An engine whose machine cannot run what is built here is told from one that can.
+func TestOtherKindsOfMachines(t *testing.T) {
+	for _, c := range []struct {
+		engines, ours string
+		same          bool
+	}{{"x86_64", "amd64", true}, {"aarch64", "arm64", true}, {"aarch64", "amd64", false}, {"x86_64", "arm64", false}, {"riscv64", "riscv64", true}} {
+		if sameKind(c.engines, c.ours) != c.same {
+			t.Errorf("%s is %s: want %v", c.engines, c.ours, c.same)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -168,7 +169,18 @@ func (e *engine) Begin(ctx context.Context, changed func()) error {
 	if info.Info.OSType != "linux" {
 		return fmt.Errorf("the Docker engine at %s runs containers of %s: want linux", e.host, info.Info.OSType)
 	}
+	if e.at.Remote() && !sameKind(info.Info.Architecture, runtime.GOARCH) {
+		return fmt.Errorf("the Docker engine at %s is of a machine of the kind %s, and functions are built here for %s: run the control plane on a machine of that kind", e.host, info.Info.Architecture, runtime.GOARCH)
+	}
 	return nil
+}
+
+// sameKind compares what an engine calls its machine's processor, as uname does, with
+// what Go calls it. What is not known here is taken for the same.
+func sameKind(engines, ours string) bool {
+	known := map[string]string{"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+	is, ok := known[engines]
+	return !ok || is == ours
 }
 
 // problem says what an engine could not do, and notes whether it can be reached.
