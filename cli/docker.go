@@ -31,7 +31,7 @@ type dockerFlags struct {
 func (d *dockerFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&d.platform, "platform", "local", "what functions run as: `local` for processes of this machine, docker for containers of a Docker engine")
 	engineFlags(fs, &d.host, "the Docker engine")
-	fs.StringVar(&d.publish, "docker-publish", "", "IP `address` of the engine's machine at which it publishes ports of containers, 0.0.0.0 for all (default that of --docker-host); for engines of other machines")
+	fs.StringVar(&d.publish, "docker-publish", "", "IP `address` of the engine's machine at which it publishes ports of containers, 0.0.0.0 for all (default that of --docker-host); for engines of other machines, those among them whose socket is forwarded here")
 	fs.StringVar(&d.gateway, "docker-gateway", "", "`URL` of the gateway for functions on another machine, such as http://10.0.0.1:8080, so that they can call each other")
 	fs.StringVar(&d.network, "docker-network", "", "`network` that all containers are attached to, host and none among them (default: a network for each project)")
 	fs.StringToStringVar(&d.bases, "docker-base", nil, "`runtime=image` that functions of a runtime stand on: a name in a registry, oci:DIR or tar:FILE; see myelin base (repeat)")
@@ -76,8 +76,9 @@ func (d *dockerFlags) whereabouts() (err error) {
 	if d.host, err = engineAt(d.host); err != nil {
 		return err
 	}
-	if !d.host.Remote() && d.publish+d.gateway != "" {
-		return usage("--docker-publish and --docker-gateway are for engines of other machines, tcp://host:port")
+	d.host.Forwarded = d.host.Socket() && d.publish != ""
+	if !d.host.Remote() && d.gateway != "" {
+		return usage("--docker-gateway is for engines of other machines: tcp://host:port, or a socket that is forwarded, with --docker-publish")
 	}
 	if u, err := url.Parse(d.gateway); d.gateway != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		return usage("--docker-gateway %s: want a URL such as http://10.0.0.1:8080", d.gateway)

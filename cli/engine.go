@@ -21,8 +21,8 @@ func engineFlags(fs *pflag.FlagSet, h *relay.Host, what string) {
 // engineAt completes where an engine is by what Docker's own programs read.
 func engineAt(h relay.Host) (relay.Host, error) {
 	h.Address = cmp.Or(h.Address, os.Getenv("DOCKER_HOST"), docker.DefaultHost)
-	if !h.Remote() {
-		if h != (relay.Host{Address: h.Address}) {
+	if h.Socket() {
+		if h != (relay.Host{Address: h.Address, Forwarded: h.Forwarded}) {
 			return h, usage("--docker-cert-path and --docker-insecure are for engines of other machines, tcp://host:port")
 		}
 		return h, nil

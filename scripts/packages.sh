@@ -19,6 +19,7 @@ fi
 $sudo apt-get update -qq
 $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 for package in "$@"; do
-  [ ! -e "/lib/systemd/system/$package.service" ] || ! command -v systemctl >/dev/null ||
-    $sudo systemctl disable --quiet "$package.service" 2>/dev/null || true
+  unit=${package/#openssh-server/ssh}.service
+  [ ! -e "/lib/systemd/system/$unit" ] || ! command -v systemctl >/dev/null ||
+    $sudo systemctl disable --quiet "$unit" 2>/dev/null || true
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the servers that tests start: Redis, PostgreSQL, MariaDB, Mosquitto, RabbitMQ,
-# Dovecot, Docker with Compose, its registry and Kubernetes' network from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd, gofakes3, Cosign and Kubernetes from their Go
+# Dovecot, Docker with Compose, its registry and Kubernetes' network, and OpenSSH, from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd, gofakes3, Cosign and Kubernetes from their Go
 # modules, Debian's packages for machines of the other kind, moto from PyPI, kinesis-local and oidc-provider from npm. What has been fetched is kept outside the clone, by version;
 # with everything there this needs no network and takes no time. No service is started.
 #
@@ -32,6 +32,8 @@ need iptables /usr/sbin/iptables
 need conntrack /usr/sbin/conntrack
 need containernetworking-plugins /usr/lib/cni/bridge
 need docker-compose /usr/bin/docker-compose
+need openssh-client /usr/bin/ssh
+need openssh-server /usr/sbin/sshd
 [ -x /usr/bin/dockerd ] || need docker.io /usr/sbin/dockerd # Docker's own packages have it elsewhere
 need chromium /usr/bin/chromium
 # Images for machines of the other kind: what emulates them, and compiles for them.

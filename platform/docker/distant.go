@@ -415,11 +415,14 @@ func (e *engine) heart(life context.Context) {
 
 // publishAt is the address of the engine's machine at which ports are published.
 func publishAt(at relay.Host, asked string) (netip.Addr, error) {
-	if asked == "" {
+	if asked == "" && !at.Forwarded {
 		return at.IP()
 	}
 	ip, err := netip.ParseAddr(asked)
-	if err != nil {
+	switch {
+	case at.Forwarded && (err != nil || ip.IsUnspecified()):
+		return ip, fmt.Errorf("--docker-publish %q: want an IP address of the engine's machine, at which it is reached from here: a socket that is forwarded does not say", asked)
+	case err != nil:
 		return ip, fmt.Errorf("--docker-publish %q: want an IP address of the engine's machine, or 0.0.0.0 for all", asked)
 	}
 	return ip, nil

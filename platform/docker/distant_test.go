@@ -1,10 +1,16 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"net"
+	"net/netip"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -158,6 +164,76 @@ func TestNotLetIn(t *testing.T) {
 	d.Config.Spec.Triggers = map[string]function.Trigger{"in": {Kind: "redis", Attributes: []byte(`{"shards": 3}`)}}
 	if err := w.Platform.Apply(t.Context(), d); err == nil || !strings.Contains(err.Error(), "dealer") {
 		t.Errorf("dealt shards: %v", err)
+	}
+}
+
+// TestForwarded: an engine whose socket ssh forwards to this machine. While it does not,
+// functions go on.
+func TestForwarded(t *testing.T) {
+	t.Parallel()
+	engine := shared.DistantDocker(t)
+	socket := filepath.Join(platformtest.OpenDir(t), "far.sock")
+	from, _ := strings.CutPrefix(engine.Advertised, "unix://")
+	ssh := slices.Insert(engine.SSH(t), 1, "-N", "-o", "StreamLocalBindUnlink=yes", "-o", "ExitOnForwardFailure=yes", "-L", socket+":"+from)
+	at, err := netip.ParseAddrPort(strings.TrimPrefix(engine.Addr, "tcp://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := forwards(t, ssh, socket)
+	w := &world{platformtest.NewWorld(t, on(engine, func(o *Options) {
+		o.Host, o.Publish, o.Patience = relay.Host{Address: "unix://" + socket, Forwarded: true}, at.Addr().String(), 2*time.Second
+	})), t}
+	w.Apply(w.Deployment("f", "1"))
+	first := w.ask()
+	stop()
+	w.Await("f", "word of the loss", func(o platform.Observed) bool { return strings.Contains(o.Message, "cannot be reached") })
+	if a := w.ask(); a.Life != first.Life {
+		t.Error("another process answers while nothing is forwarded")
+	}
+	forwards(t, ssh, socket)
+	w.Await("f", "word of the return", func(o platform.Observed) bool { return o.Message == "" })
+	w.Apply(w.Deployment("f", "2"))
+	if a := w.ask(); a.Version != "2" {
+		t.Errorf("version %s answers", a.Version)
+	}
+	if err := w.Remove(t.Context(), "f"); err != nil {
+		t.Error(err)
+	}
+	for _, publish := range []string{"", "0.0.0.0", "elsewhere"} {
+		if _, err := New(Options{Relay: []string{"x"}, Host: relay.Host{Address: "unix://" + socket, Forwarded: true}, Publish: publish}); err == nil || !strings.Contains(err.Error(), "--docker-publish") {
+			t.Errorf("published at %q: %v", publish, err)
+		}
+	}
+}
+
+// forwards has ssh forward a socket, until it is stopped.
+func forwards(t *testing.T, ssh []string, socket string) (stop func()) {
+	t.Helper()
+	cmd := exec.Command(ssh[0], ssh[1:]...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }()
+	stop = sync.OnceFunc(func() { _ = cmd.Process.Kill(); <-done })
+	t.Cleanup(stop)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			c.Close()
+			return stop
+		}
+		select {
+		case <-done:
+			t.Fatalf("ssh ended: %s", said.String())
+		default:
+		}
+		if time.Now().After(end) {
+			stop()
+			t.Fatalf("ssh does not forward: %v: %s", err, said.String())
+		}
 	}
 }
 

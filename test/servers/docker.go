@@ -21,7 +21,7 @@ import (
 
 var docker = kind{"docker", configureDocker}
 
-var distantDocker = kind{"distant docker", func(s *Server, o options) error {
+var distantDocker = kind{"distant-docker", func(s *Server, o options) error {
 	o.distant = true
 	return configureDocker(s, o)
 }}

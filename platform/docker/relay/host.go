@@ -21,20 +21,30 @@ type Host struct {
 	Certificates string `json:"certificates,omitempty"`
 	// Insecure allows an engine of another machine to be reached without TLS.
 	Insecure bool `json:"insecure,omitempty"`
+	// Forwarded says of a unix socket that it is another machine's, which somebody, such
+	// as ssh, forwards here.
+	Forwarded bool `json:"forwarded,omitempty"`
 }
 
-// Remote says whether the engine is reached over a network, so that nothing of this
-// machine is shared with it.
-func (h Host) Remote() bool { return !strings.HasPrefix(h.Address, "unix://") }
+// Socket says whether the engine is reached by a unix socket.
+func (h Host) Socket() bool { return strings.HasPrefix(h.Address, "unix://") }
+
+// Remote says whether the engine is on another machine, so that nothing of this one is
+// shared with it.
+func (h Host) Remote() bool { return !h.Socket() || h.Forwarded }
 
 // Validate says what is wrong with h.
 func (h Host) Validate() error {
-	if !h.Remote() {
+	if h.Socket() {
 		return nil
 	}
 	u, err := url.Parse(h.Address)
 	if err != nil || u.Scheme != "tcp" || u.Hostname() == "" || u.Port() == "" || strings.Trim(u.Path, "/") != "" {
-		return fmt.Errorf("docker host %q: want unix:///path or tcp://host:port", h.Address)
+		err := fmt.Errorf("docker host %q: want unix:///path or tcp://host:port", h.Address)
+		if strings.HasPrefix(h.Address, "ssh://") {
+			err = fmt.Errorf("%w: have ssh forward the engine's socket (ssh -N -L /run/far.sock:/var/run/docker.sock HOST), then --docker-host unix:///run/far.sock --docker-publish IP", err)
+		}
+		return err
 	}
 	switch {
 	case h.Certificates != "" && !filepath.IsAbs(h.Certificates):

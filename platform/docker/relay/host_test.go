@@ -11,7 +11,7 @@ func TestHosts(t *testing.T) {
 	for address, want := range map[string]string{
 		"unix:///var/run/docker.sock": "", "tcp://127.0.0.1:2375": "", "tcp://localhost:2375": "", "tcp://[::1]:2375": "",
 		"tcp://10.0.0.5:2375": "without TLS", "tcp://engine:2375": "without TLS",
-		"tcp://10.0.0.5": "want unix", "tcp://:2375": "want unix", "http://10.0.0.5:2375": "want unix", "tcp://10.0.0.5:2375/x": "want unix", "10.0.0.5:2375": "want unix",
+		"tcp://10.0.0.5": "want unix", "tcp://:2375": "want unix", "http://10.0.0.5:2375": "want unix", "tcp://10.0.0.5:2375/x": "want unix", "10.0.0.5:2375": "want unix", "ssh://root@10.0.0.5": "have ssh forward",
 	} {
 		if err := (Host{Address: address}).Validate(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", address, err, want)
@@ -24,6 +24,12 @@ func TestHosts(t *testing.T) {
 	}
 	if err := (Host{Address: "tcp://10.0.0.5:2376", Certificates: "c"}).Validate(); err == nil {
 		t.Error("a relative directory is taken")
+	}
+	if h := (Host{Address: "unix:///run/far.sock"}); h.Remote() {
+		t.Error("a socket is taken for another machine's")
+	}
+	if h := (Host{Address: "unix:///run/far.sock", Forwarded: true}); !h.Remote() || h.Validate() != nil {
+		t.Error("a socket that is forwarded is taken for this machine's")
 	}
 	if ip, err := (Host{Address: "tcp://[::ffff:10.0.0.5]:1"}).IP(); err != nil || !ip.Is4In6() && ip.String() != "10.0.0.5" {
 		t.Errorf("%v %v", ip, err)
