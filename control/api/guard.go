@@ -38,10 +38,19 @@ func (s *server) guard(next http.Handler) http.Handler {
 			s.refuse(out, err)
 		} else {
 			defer done()
-			next.ServeHTTP(out, admitted)
+			next.ServeHTTP(out, admitted.WithContext(context.WithValue(admitted.Context(), recordKey{}, &e)))
 		}
 		s.record(e, out.status)
 	})
+}
+
+type recordKey struct{}
+
+// recordOf is what the audit log will have of a request, for a handler that learns
+// more about it than could be known when it was let in.
+func recordOf(r *http.Request) *audit.Record {
+	e, _ := r.Context().Value(recordKey{}).(*audit.Record)
+	return e
 }
 
 // requestID is the client's own if it is a plain word, else a new one.

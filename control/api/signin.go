@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/myelin-run/myelin/control/access"
 	"github.com/myelin-run/myelin/control/access/oidc"
 	"github.com/myelin-run/myelin/control/problem"
 )
@@ -17,7 +18,7 @@ type SignIn interface {
 	// Door is where; [oidc.ErrNoClient]: nowhere.
 	Door() (oidc.Door, error)
 	// Redeem makes a token of what the issuer sends a browser back with.
-	Redeem(ctx context.Context, c oidc.Code) (token string, until time.Time, err error)
+	Redeem(ctx context.Context, c oidc.Code) (oidc.Redeemed, error)
 }
 
 // CallbackPath is where the issuer sends a browser back to. It is the dashboard,
@@ -87,7 +88,7 @@ func (s *server) redeem(w http.ResponseWriter, r *http.Request) error {
 	if err := c.check(r.Host); err != nil {
 		return err
 	}
-	token, until, err := s.o.SignIn.Redeem(r.Context(), oidc.Code{Code: c.Code, Proof: c.Verifier, Nonce: c.Nonce, Redirect: c.Redirect})
+	got, err := s.o.SignIn.Redeem(r.Context(), oidc.Code{Code: c.Code, Proof: c.Verifier, Nonce: c.Nonce, Redirect: c.Redirect})
 	var refused *oidc.RefusedError
 	switch {
 	case errors.Is(err, oidc.ErrNoClient):
@@ -98,8 +99,11 @@ func (s *server) redeem(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
+	if e := recordOf(r); e != nil { // before, nobody was known
+		e.Who, e.By = got.Subject, access.ByOIDC
+	}
 	w.Header().Set("Cache-Control", "no-store")
-	return plain(w, SignedIn{token, until})
+	return plain(w, SignedIn{got.Token, got.Expires})
 }
 
 // check takes what a browser can have kept and brought back from the issuer: to

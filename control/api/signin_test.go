@@ -16,6 +16,7 @@ import (
 	"github.com/myelin-run/myelin/control/api"
 	"github.com/myelin-run/myelin/control/api/client"
 	"github.com/myelin-run/myelin/control/api/openapi/conform"
+	"github.com/myelin-run/myelin/control/audit"
 	"github.com/myelin-run/myelin/control/catalog"
 	"github.com/myelin-run/myelin/control/store/etcd"
 )
@@ -27,18 +28,23 @@ func (door) Door() (oidc.Door, error) {
 	return oidc.Door{Issuer: "https://id.example.org", Authorization: "https://id.example.org/auth", ClientID: "dashboard", Scopes: []string{"openid"}}, nil
 }
 
-func (door) Redeem(_ context.Context, c oidc.Code) (string, time.Time, error) {
+func (door) Redeem(_ context.Context, c oidc.Code) (r oidc.Redeemed, err error) {
 	switch c.Code {
 	case "good":
-		return "the token", time.Now().Add(time.Hour), nil
+		return oidc.Redeemed{Token: "the token", Subject: "ann", Expires: time.Now().Add(time.Hour)}, nil
 	case "away":
-		return "", time.Time{}, fmt.Errorf("%w: no route", access.ErrUnavailable)
+		return r, fmt.Errorf("%w: no route", access.ErrUnavailable)
 	}
-	return "", time.Time{}, &oidc.RefusedError{Why: "invalid_grant"}
+	return r, &oidc.RefusedError{Why: "invalid_grant"}
 }
 
 // signing is an API that asks who its callers are, with an issuer.
 func signing(t *testing.T, at api.SignIn) *world {
+	t.Helper()
+	return signingTo(t, at, nil)
+}
+
+func signingTo(t *testing.T, at api.SignIn, log *audit.Log) *world {
 	t.Helper()
 	s, err := etcd.Open(t.Context(), etcd.Options{Dir: t.TempDir()})
 	if err != nil {
@@ -46,7 +52,7 @@ func signing(t *testing.T, at api.SignIn) *world {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	c, tokens := catalog.New(s), access.NewTokens(s)
-	h := api.New(api.Options{Catalog: c, Gate: access.NewGate(tokens, nil), Tokens: tokens, SignIn: at, Log: slog.New(slog.DiscardHandler)})
+	h := api.New(api.Options{Catalog: c, Gate: access.NewGate(tokens, nil), Tokens: tokens, SignIn: at, Audit: log, Log: slog.New(slog.DiscardHandler)})
 	srv := httptest.NewServer(conform.New(t).Handler(t, h))
 	t.Cleanup(srv.Close)
 	return &world{t, c, client.New(srv.URL, "", nil), srv.URL}
@@ -96,6 +102,27 @@ func TestSignIn(t *testing.T) {
 	}
 	if code, text := w.ask("POST", "/api/v1/signin", body("good", back)); code != http.StatusTooManyRequests {
 		t.Error(code, text)
+	}
+}
+
+// The audit log has who signed in, and of an attempt that nobody is known of.
+func TestSignInIsAudited(t *testing.T) {
+	log := audit.New(audit.Options{Dir: t.TempDir()})
+	t.Cleanup(func() { _ = log.Close() })
+	w := signingTo(t, door{}, log)
+	for _, code := range []string{"good", "bad"} {
+		w.ask("POST", "/api/v1/signin", fmt.Sprintf(`{"code":%q,"verifier":%q,"nonce":%q,"redirect":%q}`, code, strings.Repeat("v", 43), strings.Repeat("n", 43), w.url+"/callback"))
+	}
+	records, err := log.Read(audit.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range records {
+		got = append(got, fmt.Sprintf("%s %s %s %s %d", r.Who, r.By, r.Operation, r.Outcome, r.Status))
+	}
+	if want := "ann oidc self.signin done 200\n  self.signin refused 403"; strings.Join(got, "\n") != want {
+		t.Errorf("recorded:\n%s\nwant:\n%s", strings.Join(got, "\n"), want)
 	}
 }
 

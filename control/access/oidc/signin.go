@@ -62,31 +62,37 @@ type RefusedError struct{ Why string }
 
 func (e *RefusedError) Error() string { return "the issuer refuses the sign-in: " + e.Why }
 
-// Redeem has the issuer make a token of a code, once. The token is one that
-// [Verifier.Verify] takes.
-func (v *Verifier) Redeem(ctx context.Context, c Code) (token string, until time.Time, err error) {
+// Redeemed is what a code was good for.
+type Redeemed struct {
+	Token   string // one that [Verifier.Verify] takes
+	Subject string // whose it is
+	Expires time.Time
+}
+
+// Redeem has the issuer make a token of a code, once.
+func (v *Verifier) Redeem(ctx context.Context, c Code) (r Redeemed, err error) {
 	if v.o.Client == nil {
-		return "", until, ErrNoClient
+		return r, ErrNoClient
 	}
 	p, err := v.ready()
 	if err != nil {
-		return "", until, err
+		return r, err
 	}
 	config := oauth2.Config{ClientID: v.o.Client.ID, ClientSecret: v.o.Client.Secret, Endpoint: v.o.Client.endpoint(p), RedirectURL: c.Redirect, Scopes: v.o.Client.scopes()}
 	ctx = goidc.ClientContext(ctx, v.client)
 	got, err := config.Exchange(ctx, c.Code, oauth2.VerifierOption(c.Proof))
 	if err != nil {
-		return "", until, refusal(err)
+		return r, refusal(err)
 	}
-	token, _ = got.Extra("id_token").(string)
+	token, _ := got.Extra("id_token").(string)
 	parsed, err := v.parse(ctx, token)
 	if err != nil {
-		return "", until, &RefusedError{"it sent no token of this control plane's"}
+		return r, &RefusedError{"it sent no token of this control plane's"}
 	}
 	if subtle.ConstantTimeCompare([]byte(parsed.Nonce), []byte(c.Nonce)) != 1 || c.Nonce == "" {
-		return "", until, &RefusedError{"its token is of another sign-in"}
+		return r, &RefusedError{"its token is of another sign-in"}
 	}
-	return token, parsed.Expiry, nil
+	return Redeemed{token, parsed.Subject, parsed.Expiry}, nil
 }
 
 // endpoint is how the issuer wants to know its clients. It is not tried out: a code

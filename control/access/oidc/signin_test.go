@@ -32,7 +32,7 @@ func TestDoor(t *testing.T) {
 	if _, err := i.verifier().Door(); !errors.Is(err, oidc.ErrNoClient) {
 		t.Error(err)
 	}
-	if _, _, err := i.verifier().Redeem(t.Context(), code); !errors.Is(err, oidc.ErrNoClient) {
+	if _, err := i.verifier().Redeem(t.Context(), code); !errors.Is(err, oidc.ErrNoClient) {
 		t.Error(err)
 	}
 }
@@ -56,11 +56,11 @@ func TestRedeem(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(object{"access_token": "x", "token_type": "Bearer", "id_token": i.token("RS256", "r", claims)})
 	}
-	token, until, err := v.Redeem(t.Context(), code)
-	if err != nil || until.IsZero() {
-		t.Fatal(until, err)
+	got, err := v.Redeem(t.Context(), code)
+	if err != nil || got.Expires.IsZero() || got.Subject != "ann" {
+		t.Fatal(got, err)
 	}
-	if c, _, err := v.Verify(t.Context(), token); err != nil || c.Subject != "ann" {
+	if c, _, err := v.Verify(t.Context(), got.Token); err != nil || c.Subject != "ann" {
 		t.Error(c, err)
 	}
 	for name, wrong := range map[string]object{
@@ -79,8 +79,8 @@ func TestRedeem(t *testing.T) {
 func refused(t *testing.T, v *oidc.Verifier, name, want string) {
 	t.Helper()
 	var no *oidc.RefusedError
-	if token, _, err := v.Redeem(t.Context(), code); !errors.As(err, &no) || token != "" || !strings.Contains(err.Error(), want) {
-		t.Errorf("%s: %q %v", name, token, err)
+	if got, err := v.Redeem(t.Context(), code); !errors.As(err, &no) || got.Token != "" || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s: %q %v", name, got.Token, err)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestRedeemOfPublicClient(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(object{"access_token": "x", "token_type": "Bearer", "id_token": i.token("RS256", "r", i.claims(object{"aud": "public", "nonce": "the nonce"}))})
 	}
-	if _, _, err := v.Redeem(t.Context(), code); err != nil {
+	if _, err := v.Redeem(t.Context(), code); err != nil {
 		t.Error(err)
 	}
 }
@@ -120,7 +120,7 @@ func TestIssuerSaysNo(t *testing.T) {
 	refused(t, v, "no token", "")
 	for _, status := range []int{500, 503} {
 		answer(status, "")
-		if _, _, err := v.Redeem(t.Context(), code); !errors.Is(err, access.ErrUnavailable) {
+		if _, err := v.Redeem(t.Context(), code); !errors.Is(err, access.ErrUnavailable) {
 			t.Error(status, err)
 		}
 	}
