@@ -14,11 +14,14 @@ const pictures = process.env.DASHBOARD_PICTURES; // a directory for screenshots
 /** patience is how long anything may take on a busy machine, in ms. */
 export const patience = Number(process.env.DASHBOARD_PATIENCE ?? 90_000);
 
-export function open() {
+/** open starts a browser. What its processes share lies in files, which is what
+ * Playwright asks for, as /dev/shm is small in containers, unless it is to be in memory. */
+export function open({ inMemory = false } = {}) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     timeout: patience,
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'],
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    ignoreDefaultArgs: inMemory ? ['--disable-dev-shm-usage'] : [],
   });
 }
 

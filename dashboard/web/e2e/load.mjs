@@ -8,7 +8,9 @@ import { open, sound, until, visit, wish } from './browser.mjs';
 
 const long = Number(process.env.DASHBOARD_LOAD ?? 0);
 const seconds = long || 8;
-const browser = await open();
+// With its frames in files, this browser stopped drawing twice, after one and some
+// minutes of scrolling.
+const browser = await open({ inMemory: long > 0 });
 const machine = await browser.newBrowserCDPSession();
 const window = { width: 1400, height: 900 };
 
@@ -16,7 +18,7 @@ const window = { width: 1400, height: 900 };
 async function scroll(page, ms) {
   const seen = await page.evaluate(
     (ms) =>
-      new Promise((done) => {
+      new Promise((done, fail) => {
         const times = [];
         let most = 0;
         let step = 60;
@@ -34,6 +36,12 @@ async function scroll(page, ms) {
           else done({ times, most, high: document.documentElement.scrollHeight });
         };
         requestAnimationFrame(frame);
+        let drawn = -1;
+        const stalled = setInterval(() => {
+          if (last !== undefined && performance.now() > end) clearInterval(stalled);
+          else if (times.length === drawn) fail(new Error(`the browser drew nothing for 20 s, after ${times.length} frames`));
+          drawn = times.length;
+        }, 20_000);
       }),
     ms,
   );
@@ -76,6 +84,7 @@ const share = (await renderers() - rest) / ((Date.now() - restFrom) / 1000);
 heaps.push(await heap());
 
 const frames = await scroll(page, (seconds * 1000) / 2);
+if (long) await page.waitForTimeout(5000); // what came while somebody scrolled is shown
 heaps.push(await heap());
 const [held, middle, end] = heaps;
 const grown = end - held;
