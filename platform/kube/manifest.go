@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"github.com/myelin-run/myelin/function"
 	"github.com/myelin-run/myelin/platform"
 )
 
@@ -42,7 +41,7 @@ func (p *Platform) manifest(d platform.Deployment, image string) (*manifest, err
 		return nil, err
 	}
 	id := p.idOf(d.Name)
-	http := httpTrigger(d.Config)
+	http := d.Config.ServedTrigger()
 	config, err := p.processorFile(d, id, http)
 	if err != nil {
 		return nil, err
@@ -97,22 +96,6 @@ func (p *Platform) selector(id string) map[string]string {
 func number(n int) *intstr.IntOrString {
 	v := intstr.FromInt(n)
 	return &v
-}
-
-// httpTrigger names the trigger that the Service leads to: the default one or else
-// the first by name, "" if there is none.
-func httpTrigger(cfg function.Config) string {
-	first := ""
-	for name, t := range cfg.Spec.Triggers {
-		switch {
-		case t.Kind != "http" || t.Disabled:
-		case name == function.DefaultHTTPTrigger:
-			return name
-		case first == "" || name < first:
-			first = name
-		}
-	}
-	return first
 }
 
 // template is the pod of a version.

@@ -60,7 +60,7 @@ func (p *Platform) version(ctx context.Context, d platform.Deployment) (supervis
 	cfg.Spec.Scale = nil // no processor's matter, and programs from before know no such field
 	v := supervise.Version{
 		Fingerprint: d.Fingerprint, Artefact: d.Artefact.Digest, Replicas: d.Replicas,
-		Socket: httpTrigger(cfg), Address: d.Address, Kind: kindOf(cfg),
+		Socket: cfg.ServedTrigger(), Address: d.Address, Kind: kindOf(cfg),
 		Ready: time.Duration(cfg.Spec.ReadinessTimeoutSeconds) * time.Second,
 		Drain: cfg.Spec.DrainTimeout.Std(),
 		Limits: cgroup.Limits{
@@ -90,22 +90,6 @@ func (p *Platform) version(ctx context.Context, d platform.Deployment) (supervis
 		return v, fmt.Errorf("find processor: %w", err)
 	}
 	return v, nil
-}
-
-// httpTrigger names the trigger that gets the listening socket: the default
-// one or else the first by name, "" if there is none.
-func httpTrigger(cfg function.Config) string {
-	first := ""
-	for name, t := range cfg.Spec.Triggers {
-		switch {
-		case t.Kind != "http" || t.Disabled:
-		case name == function.DefaultHTTPTrigger:
-			return name
-		case first == "" || name < first:
-			first = name
-		}
-	}
-	return first
 }
 
 // Remove implements [platform.Platform]. The function's logs go too: its user
