@@ -74,8 +74,18 @@ try {
     await page.getByRole('button', { name: 'Remove 1' }).click();
     await page.locator('dialog').getByRole('button', { name: 'Remove' }).click();
     await until('one is left', async () => (await rows(page).count()) === 1);
-    await page.getByRole('button', { name: 'Purge all' }).click();
-    await page.locator('dialog').getByRole('button', { name: 'Purge' }).click();
+    const purge = async () => {
+      await page.getByRole('button', { name: 'Purge all' }).click();
+      await page.locator('dialog').getByRole('button', { name: 'Purge' }).click();
+    };
+    await page.route(/\/letters\?/, (r) => (r.request().method() === 'DELETE' ? r.abort() : r.continue()));
+    await purge();
+    const why = () => page.locator('[data-letters=said]').innerText();
+    await until('why it failed', async () => /^Purge: failed: ./.test(await why()));
+    await page.waitForResponse((r) => r.request().method() === 'GET' && /letters\?/.test(r.url()));
+    assert.match(await why(), /^Purge: failed: ./, 'what was read since took the reason away');
+    await page.unroute(/\/letters\?/);
+    await purge();
     await until('none is left', async () => (await rows(page).count()) === 0);
     assert.equal(await page.evaluate(() => window.hacked), undefined, 'a stranger\'s script ran');
   });
@@ -98,7 +108,7 @@ try {
     await until('all are held', async () => (await page.locator('.cell.held').count()) === 12);
     assert.notEqual(await page.locator('[data-dealt=moves]').innerText(), before);
     assert.match(await page.getByRole('img').last().getAttribute('aria-label'), /12 shards: .* has 4/);
-    sound(page);
+    sound(page, /ERR_FAILED .*letters\?/);
   });
 } finally {
   await browser.close();
