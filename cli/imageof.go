@@ -138,7 +138,7 @@ func (a *app) standing(ctx context.Context, depot image.Depot, r imageRequest, p
 }
 
 func noBase(runtime string) error {
-	return fail(exitUsage, fmt.Errorf("an image of a %s function needs a base that has %s, and no base image for %s is known: make one (myelin base %s -o oci:DIR), and say --base oci:DIR, or start with --docker-base %s=oci:DIR; or name one in spec.build.baseImage",
+	return fail(exitUsage, fmt.Errorf("an image of a %s function needs a base that has %s, and no base image for %s is known: make one (myelin base %s -o oci:DIR), and say --base oci:DIR, or start with --base %s=oci:DIR; or name one in spec.build.baseImage",
 		runtime, runtime, runtime, runtime, runtime), "")
 }
 

@@ -25,7 +25,7 @@ func (a *app) upCommand() *cobra.Command {
 	var o control.Options
 	var id issuer
 	var networks, warm []string
-	var containers dockerFlags
+	var on platformFlags
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Run the control plane in the foreground",
@@ -50,7 +50,7 @@ func (a *app) upCommand() *cobra.Command {
 			if o.Warm, err = warmth(warm); err != nil {
 				return err
 			}
-			if o.Docker, err = containers.options(a); err != nil {
+			if err := on.options(a, &o); err != nil {
 				return err
 			}
 			if o.Linger < 0 || o.KeepVersions < 0 || o.KeepFor < 0 {
@@ -58,7 +58,7 @@ func (a *app) upCommand() *cobra.Command {
 			}
 			// For the control plane 0 is what it does if it is told nothing.
 			o.Linger, o.KeepVersions, o.KeepFor = cmp.Or(o.Linger, -1), cmp.Or(o.KeepVersions, -1), cmp.Or(o.KeepFor, -1)
-			return a.up(o, containers.steps)
+			return a.up(o, on.steps)
 		},
 	}
 	fs := c.Flags()
@@ -72,7 +72,7 @@ func (a *app) upCommand() *cobra.Command {
 	fs.IntVar(&o.KeepVersions, "keep-versions", control.DefaultKeepVersions, "how many of the newest `versions` of each function are kept that nothing names; 0: none")
 	fs.DurationVar(&o.KeepFor, "keep-for", control.DefaultKeepFor, "how long every version is kept, whatever its number; 0: not at all")
 	fs.StringSliceVar(&warm, "warm", nil, "`runtime=N`: keep a processor parked for each of N sleeping functions of that runtime, so that they wake sooner; none: for no function (default golang=2,python=2,nodejs=1 with 4 GiB of memory or more, else none)")
-	containers.add(fs)
+	on.add(fs)
 	fs.BoolVar(&o.Dealer, "dealer", false, "have the dealer of shards begin at once, not when the first processor asks it")
 	fs.BoolVar(&o.LeaveRunning, "leave-running", false, "at the end leave functions running, for the next control plane to take over")
 	return c

@@ -83,6 +83,8 @@ type Options struct {
 	Warm map[string]int
 	// Docker has functions run as containers; nil: as processes of this machine.
 	Docker *Docker
+	// Kubernetes has functions run on a cluster; it goes before Docker.
+	Kubernetes *Kubernetes
 	// CheckSource says what is wrong with the source of an event mapping, by its
 	// kind. May be nil.
 	CheckSource func(name string, t function.Trigger) error
@@ -199,7 +201,7 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 	table := newRoutes(cat, c.o.Log)
 	gw := newGateway(c.o, table)
 	var scales *scaler.Scaler
-	plat, err := c.platform(local.Options{DataDir: c.o.DataDir, Processor: c.o.ProcessorBinary, Warm: c.o.Warm, Log: c.o.Log, Gateway: fromHere(c.o.GatewayAddr), Dealer: filepath.Join(c.o.DataDir, DealerSocket), BeforeDrain: func(name string) {
+	plat, err := c.place(local.Options{DataDir: c.o.DataDir, Processor: c.o.ProcessorBinary, Warm: c.o.Warm, Log: c.o.Log, Gateway: fromHere(c.o.GatewayAddr), Dealer: filepath.Join(c.o.DataDir, DealerSocket), BeforeDrain: func(name string) {
 		if d, ok := catalog.ParseDeployment(name); ok {
 			gw.follow(context.WithoutCancel(ctx), d)
 		}
@@ -218,7 +220,7 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 	past := history.New(history.Options{Platform: plat, Processors: plat})
 	// Sinks first: what is started later ends earlier.
 	run := &floors{}
-	deals, err := c.deal(ctx, run, store, plat.FunctionOf)
+	deals, err := c.deal(ctx, run, store, functionOf(plat))
 	if err != nil {
 		return err
 	}
@@ -235,7 +237,7 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 		run.start("rollouts", rollout.New(rollout.Options{Catalog: cat, Counter: &counts{cat, gw, plat}, Log: c.o.Log}).Run)
 		run.start("jobs", job.New(job.Options{Catalog: cat, Caller: newJobCalls(cat), Log: c.o.Log, Grace: jobGrace}).Run)
 		run.start("collector", (&collector{cat, c.o.DataDir, plan.Keep{Newest: c.o.KeepVersions, For: c.o.KeepFor}, c.o.Log}).run)
-		handler := api.New(api.Options{Catalog: cat, Logs: plat, Processors: plat, Letters: plat, Dealer: deals, Starts: scales.Starts, History: past, Captures: seen, Builder: c.o.Builder, Sources: files.NewStore(c.o.DataDir), Temp: filepath.Join(c.o.DataDir, "tmp"), Version: c.o.Version, CheckSource: c.o.CheckSource, Describer: c.o.Describer, Log: c.o.Log,
+		handler := api.New(api.Options{Catalog: cat, Logs: plat, Processors: plat, Letters: lettersOf(plat), Dealer: deals, Starts: scales.Starts, History: past, Captures: seen, Builder: c.o.Builder, Sources: files.NewStore(c.o.DataDir), Temp: filepath.Join(c.o.DataDir, "tmp"), Version: c.o.Version, CheckSource: c.o.CheckSource, Describer: c.o.Describer, Log: c.o.Log,
 			Gate: doors.gate, SignIn: doors.signIn(), Tokens: doors.tokens, Secrets: doors.secrets, Audit: doors.audit, Rotate: store.Rotate})
 		run.start("API", serveAPI(l, doors.tls, dashboard.Over(handler), c.o.Log))
 		c.ready(ctx, l, plat, doors)
@@ -254,7 +256,7 @@ func (c *Control) clearUploads() error {
 	return err
 }
 
-func (c *Control) ready(ctx context.Context, l net.Listener, plat *local.Platform, d *doors) {
+func (c *Control) ready(ctx context.Context, l net.Listener, plat place, d *doors) {
 	found, _ := plat.Observe(ctx, "") // what is not known is not told
 	if c.o.Ready != nil {
 		c.o.Ready(Addresses{API: l.Addr().String(), Token: d.first, TLS: d.tls != nil, Gateway: c.o.GatewayAddr, Adopted: len(found)})
@@ -262,14 +264,14 @@ func (c *Control) ready(ctx context.Context, l net.Listener, plat *local.Platfor
 }
 
 // stop ends API and reconciler, then what they made, then the supervision.
-func (c *Control) stop(run *floors, plat *local.Platform, gw *gatewayProcess) error {
+func (c *Control) stop(run *floors, plat place, gw *gatewayProcess) error {
 	errs := []error{run.stop("API"), run.stop("jobs"), run.stop("collector"), run.stop("rollouts"), run.stop("history"), run.stop("scaler"), run.stop("reconciler")}
 	if !c.o.LeaveRunning {
 		ctx, cancel := context.WithTimeout(context.Background(), c.o.StopTimeout)
 		defer cancel()
 		errs = append(errs, gw.stop(ctx))
 		if run.failed("platform") == nil {
-			errs = append(errs, plat.Stop(ctx))
+			errs = append(errs, stopPlace(ctx, plat))
 		}
 	}
 	return errors.Join(append(errs, run.stop("gateway"), run.stop("routes"), run.stop("platform"), run.stop("dealer socket"), run.stop("dealer"))...)

@@ -23,11 +23,7 @@ type Docker struct {
 	Image func(ctx context.Context, a build.Artefact) (img v1.Image, release func(), err error)
 }
 
-// platform is what functions run on.
-func (c *Control) platform(o local.Options) (*local.Platform, error) {
-	if c.o.Docker == nil {
-		return local.New(o), nil
-	}
+func (c *Control) docker(o local.Options) (place, error) {
 	p, err := docker.New(docker.Options{Local: o, Host: c.o.Docker.Host, Publish: c.o.Docker.Publish, Gateway: c.o.Docker.Gateway, Relay: c.o.Docker.Relay, Network: c.o.Docker.Network, Door: c.door(), Beats: filepath.Join(c.o.DataDir, beatsDir), Image: c.o.Docker.Image})
 	if err != nil {
 		return nil, err

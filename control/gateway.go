@@ -159,6 +159,11 @@ func (g *gatewayProcess) follow(ctx context.Context, d catalog.Deployment) {
 // push tells every gateway that runs the routes as they are now, and says
 // whether all of them know. Functions go on meanwhile.
 func (g *gatewayProcess) push(ctx context.Context) bool {
+	select {
+	case <-g.begun:
+	default:
+		return true // run tells it when it begins
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ended || ctx.Err() != nil || !g.routes.loaded() {

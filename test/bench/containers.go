@@ -199,7 +199,7 @@ func codeChanges(ctx context.Context, o options, work, than, needs string, other
 			return res, err
 		}
 	}
-	p := &plane{o: o, work: work, args: []string{"--platform", "docker", "--docker-host", b.engine.Addr, "--docker-base", "python=" + base}}
+	p := &plane{o: o, work: work, args: []string{"--platform", "docker", "--docker-host", b.engine.Addr, "--base", "python=" + base}}
 	api, err := p.up(ctx)
 	if err != nil {
 		return res, err

@@ -22,6 +22,9 @@ type plane struct {
 	data, api, gateway string
 	args               []string
 	cmd                *exec.Cmd
+	// start starts a program where control plane and gateway are to be; nil: on this
+	// machine.
+	start func(*exec.Cmd) error
 }
 
 // newPlane starts a control plane with further arguments of `myelin up`.
@@ -54,15 +57,21 @@ func newPlaneAt(t *testing.T, data string, args ...string) *plane {
 func newPlaneBehind(t *testing.T, data, gateway string, args ...string) *plane {
 	t.Helper()
 	p := &plane{T: t, data: data, api: freeAddress(t), gateway: gateway}
-	p.args = append([]string{"up", "--data", data, "--api-addr", p.api, "--gateway-addr", p.gateway}, args...)
-	t.Cleanup(func() {
+	p.begin(args...)
+	return p
+}
+
+// begin starts a control plane that ends with the test.
+func (p *plane) begin(args ...string) {
+	p.Helper()
+	p.args = append([]string{"up", "--data", p.data, "--api-addr", p.api, "--gateway-addr", p.gateway}, args...)
+	p.Cleanup(func() {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 		if err := p.cmd.Wait(); err != nil {
-			t.Errorf("myelin up: %v", err)
+			p.Errorf("myelin up: %v", err)
 		}
 	})
 	p.up()
-	return p
 }
 
 // up starts the first process of the control plane, or one after another.
@@ -70,7 +79,10 @@ func (p *plane) up() {
 	p.Helper()
 	p.cmd = exec.Command(bin(p, "myelin"), p.args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.Output(), p.Output()
-	if err := p.cmd.Start(); err != nil {
+	if p.start == nil {
+		p.start = (*exec.Cmd).Start
+	}
+	if err := p.start(p.cmd); err != nil {
 		p.Fatal(err)
 	}
 	for _, url := range []string{"http://" + p.gateway + "/healthz", "http://" + p.api + "/"} { // a gateway may be a former one's

@@ -28,7 +28,7 @@ VERSION = "one"
 func TestContainers(t *testing.T) {
 	engine := servers.Docker(t)
 	base := pythonBase(t)
-	p := newPlane(t, "--platform", "docker", "--docker-host", engine.Addr, "--docker-base", "python="+base)
+	p := newPlane(t, "--platform", "docker", "--docker-host", engine.Addr, "--base", "python="+base)
 	p.run("greeter", "f.go", "package main\n\nimport \"github.com/nuclio/nuclio-sdk-go\"\n\nfunc Handler(context *nuclio.Context, event nuclio.Event) (interface{}, error) {\n\treturn \"hello \" + string(event.GetBody()), nil\n}\n")
 	p.run("asker", "f.py", asker)
 	if status, text := p.ask("asker", "me"); status != 200 || !strings.HasPrefix(text, "hello me 60") || !strings.HasSuffix(text, " one") {

@@ -56,7 +56,7 @@ func TestFarAway(t *testing.T) {
 	base := "oci:" + filepath.Join(t.TempDir(), "shell")
 	runs(t, t.TempDir(), "base", "shell", "-o", base)
 	p := newPlaneBehind(t, planeData(t), gateway, "--platform", "docker", "--docker-host", engine.Addr, "--docker-cert-path", engine.Certificates,
-		"--docker-gateway", "http://"+engine.Let(t, gateway), "--docker-base", "shell="+base)
+		"--docker-gateway", "http://"+engine.Let(t, gateway), "--base", "shell="+base)
 	p.run("far", "f.go", fmt.Sprintf(farSource, "one"))
 	if status, text := p.ask("far", "me"); status != 200 || text != "one me" {
 		t.Fatalf("%d %s", status, text)

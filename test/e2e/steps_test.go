@@ -22,7 +22,7 @@ func TestStepsExample(t *testing.T) {
 	if err := os.CopyFS(source, os.DirFS("../../examples/steps-shell")); err != nil {
 		t.Fatal(err)
 	}
-	p := newPlane(t, "--platform", "docker", "--docker-host", engine.Addr, "--docker-base", "shell="+base)
+	p := newPlane(t, "--platform", "docker", "--docker-host", engine.Addr, "--base", "shell="+base)
 	const steps = "step 2 of 2, RUN while read -r name"
 	if text := p.says("run", source); !strings.Contains(text, steps) || !strings.Contains(text, "step 1 of 1, RUN wc -c") {
 		t.Errorf("run: %s", text)

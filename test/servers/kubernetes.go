@@ -49,6 +49,8 @@ type Kube struct {
 	Parts map[string]*Server
 	// Config is a file for kubectl and other clients on this machine, with every right.
 	Config string
+	// Within is Config for clients that are in the node's network; see Inside.
+	Within string
 
 	dir   string
 	space *Server
@@ -102,6 +104,9 @@ func newCluster(dir string) (*Kube, error) {
 		}
 	}
 	c.Config, err = c.node.kubeconfig("kubeconfig", "admin", "https://"+c.Parts[APIServer].Addr)
+	if err == nil {
+		c.Within, err = c.node.kubeconfig("kubeconfig-within", "admin", "https://"+net.JoinHostPort("127.0.0.1", portOf[APIServer]))
+	}
 	return c, err
 }
 
@@ -224,20 +229,23 @@ func (c *Kube) letIn() error {
 		return err
 	}
 	c.node.door = l
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go passBy(in, func() (net.Conn, error) {
-				ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
-				defer cancel()
-				return c.Dial(ctx, "tcp", net.JoinHostPort("127.0.0.1", portOf[APIServer]))
-			})
-		}
-	}()
+	go c.passIn(l, net.JoinHostPort("127.0.0.1", portOf[APIServer]))
 	return nil
+}
+
+// passIn passes who comes on to an address inside, until l is closed.
+func (c *Kube) passIn(l net.Listener, address string) {
+	for {
+		in, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go passBy(in, func() (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+			defer cancel()
+			return c.Dial(ctx, "tcp", address)
+		})
+	}
 }
 
 func (c *Kube) close() error {
@@ -351,6 +359,25 @@ func pauseTar(path, program string) error {
 	}
 	return tarball.WriteToFile(path, tag, image)
 }
+
+// Inside does something in the node's network: a program that it starts is there, and
+// reaches pods and services as the node does.
+func (c *Kube) Inside(do func() error) error { return c.space.Inside(do) }
+
+// Let lets this machine reach what listens on a loopback address inside, at the same
+// address.
+func (c *Kube) Let(t T, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatalf("let %s be reached: %v", address, err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go c.passIn(l, address)
+}
+
+// NodeAddress is where pods reach what the node listens at.
+func (c *Kube) NodeAddress() string { return nodeAddress }
 
 // Reach lets the node reach what listens on a loopback address outside, a registry say, at the
 // same address.
