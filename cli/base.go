@@ -104,19 +104,8 @@ func (a *app) base(runtime string, more, architectures []string, asIs bool, out 
 // baseFor makes the base for machines of one architecture. What it is made of can
 // be had until release.
 func (a *app) baseFor(runtime, architecture string, f foundation, asIs bool, depot image.Depot, p *terminal.Progress) (img v1.Image, release func(), err error) {
-	data, err := a.dataDir()
-	if err != nil {
+	if img, err = a.debian(f.packages, architecture, asIs, depot, p); err != nil {
 		return nil, nil, err
-	}
-	img, changed, err := image.Debian(a.ctx, f.packages, image.DebianOptions{Architecture: architecture, Cache: filepath.Join(data, "cache", "debian"), AsIs: asIs, Layers: depot.Layers})
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, path := range changed[:min(3, len(changed))] {
-		p.Note("left out: %s was changed or removed on this machine", path)
-	}
-	if n := len(changed) - 3; n > 0 {
-		p.Note("left out: %d more files", n)
 	}
 	processor, release, err := a.processorOf(runtime, f.interpreter, architecture, p)
 	if err != nil {
@@ -126,4 +115,24 @@ func (a *app) baseFor(runtime, architecture string, f foundation, asIs bool, dep
 		release()
 	}
 	return img, release, err
+}
+
+// debian is an image of packages for machines of an architecture, without what was
+// changed on this machine, which is told.
+func (a *app) debian(packages []string, architecture string, asIs bool, depot image.Depot, p *terminal.Progress) (v1.Image, error) {
+	data, err := a.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	img, changed, err := image.Debian(a.ctx, packages, image.DebianOptions{Architecture: architecture, Cache: filepath.Join(data, "cache", "debian"), AsIs: asIs, Layers: depot.Layers})
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range changed[:min(3, len(changed))] {
+		p.Note("left out: %s was changed or removed on this machine", path)
+	}
+	if n := len(changed) - 3; n > 0 {
+		p.Note("left out: %d more files", n)
+	}
+	return img, nil
 }

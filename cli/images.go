@@ -11,12 +11,12 @@ import (
 func (a *app) imageCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "image",
-		Short: "Copy images, sign them, and say what is in them",
+		Short: "Copy images, sign them, say what is in them, and make that of Myelin",
 		Long: "What is done with images without a container engine. An image is oci:DIR, an image layout, tar:FILE, an\n" +
 			"archive as of `docker save`, or a name in a registry. How registries are reached (certificates, mirrors) is in\n" +
 			"registries.yaml of the data directory; passwords are those of `docker login`.",
 	}
-	c.AddCommand(a.imageCopyCommand(), a.imageSBOMCommand(), a.imageSignCommand(), a.imageVerifyCommand())
+	c.AddCommand(a.imageCopyCommand(), a.imageSBOMCommand(), a.imageSignCommand(), a.imageVerifyCommand(), a.imagePlatformCommand())
 	return c
 }
 

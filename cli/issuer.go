@@ -25,6 +25,7 @@ func accessFlags(fs *pflag.FlagSet, o *control.Options, id *issuer) {
 	fs.StringVar(&o.Access.Authenticate, "auth", control.AuthenticateAuto, "whether callers of the API are asked who they are: on, off, or auto: if other machines can reach it")
 	fs.StringVar(&o.Access.Certificate, "api-cert", "", "`file` with the API's certificate in PEM; it may be replaced while it serves")
 	fs.StringVar(&o.Access.Key, "api-key", "", "`file` with the certificate's key")
+	fs.StringVar(&o.Access.FirstToken, "admin-token-file", "", "`file` with the first admin's token, such as myelin token new makes (default: one is made in the data directory)")
 	fs.StringVar(&o.KeyFile, "key-file", "", "`file` with the keys that encrypt the store (default: store.keys in the data directory)")
 	fs.StringVar((*string)(&o.Access.AuditSync), "audit-sync", "always", "when the audit log is safe on the disk: always, or within a second")
 	fs.StringVar(&id.url, "oidc-issuer", "", "`URL` of an OpenID Connect issuer whose tokens are taken")

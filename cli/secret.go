@@ -130,6 +130,6 @@ func (a *app) tokenCommand() *cobra.Command {
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
-	c.AddCommand(a.tokenCreate(), a.tokenList(), a.tokenRevoke())
+	c.AddCommand(a.tokenCreate(), a.tokenNew(), a.tokenList(), a.tokenRevoke())
 	return c
 }

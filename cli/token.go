@@ -49,6 +49,23 @@ func (a *app) tokenCreate() *cobra.Command {
 	return c
 }
 
+func (a *app) tokenNew() *cobra.Command {
+	return &cobra.Command{
+		Use:     "new",
+		Short:   "Make a token for the first admin of a control plane that is yet to be started",
+		Long:    "Makes a token and shows it. No control plane knows it: it goes into the file that up --admin-token-file names,\nor into a Secret of a cluster.",
+		Example: "  myelin token new > token && kubectl create secret generic myelin-admin --from-file=token",
+		Args:    none,
+		RunE: func(*cobra.Command, []string) error {
+			token, err := access.New()
+			if err == nil {
+				_, err = fmt.Fprintln(a.term.Out, token)
+			}
+			return err
+		},
+	}
+}
+
 func (a *app) tokenInput(name, role, project, expires string, all bool) (in api.TokenInput, err error) {
 	g := access.Grant{Namespace: or(a.namespace, api.DefaultNamespace), Project: or(project, access.All)}
 	if all {

@@ -28,6 +28,9 @@ type Access struct {
 	// Certificate and Key are files in PEM with which the API is served by TLS.
 	// "": it is not.
 	Certificate, Key string
+	// FirstToken is a file with the first admin's token, which somebody else keeps; "":
+	// the control plane makes one in its data directory, see [TokenFile].
+	FirstToken string
 	AuditSync        audit.Sync // default: always
 }
 
@@ -101,6 +104,7 @@ func (c *Control) doors(ctx context.Context, s store.Store) (*doors, error) {
 		return d, nil
 	}
 	var issuer access.Verifier
+	var err error
 	if a.OIDC != nil {
 		v, err := oidc.New(*a.OIDC)
 		if err != nil {
@@ -108,12 +112,20 @@ func (c *Control) doors(ctx context.Context, s store.Store) (*doors, error) {
 		}
 		issuer, d.issuer = v, v
 	}
-	d.first = filepath.Join(c.o.DataDir, TokenFile)
-	if err := access.First(ctx, d.tokens, d.first); err != nil {
+	if d.first, err = c.firstToken(ctx, d.tokens); err != nil {
 		return nil, err
 	}
 	d.gate = access.NewGate(d.tokens, issuer)
 	return d, nil
+}
+
+// firstToken sees to it that the first admin has a token, and says in which file.
+func (c *Control) firstToken(ctx context.Context, tokens *access.Tokens) (file string, err error) {
+	if file = c.o.Access.FirstToken; file != "" {
+		return file, access.Given(ctx, tokens, file)
+	}
+	file = filepath.Join(c.o.DataDir, TokenFile)
+	return file, access.First(ctx, tokens, file)
 }
 
 // signIn is by whom people sign in to the dashboard; nil: by a token alone.

@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
-go test ./function ./cmd/myelin ./sdk/nuclio ./control/api/openapi -run 'Fresh|Reference|Schema|Golden' -update
+go test ./function ./cmd/myelin ./sdk/nuclio ./control/api/openapi ./deploy -run 'Fresh|Reference|Schema|Golden' -update

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the servers that tests start: Redis, PostgreSQL, MariaDB, Mosquitto, RabbitMQ,
-# Dovecot, Docker with Compose, its registry and Kubernetes' network, and OpenSSH, from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd, gofakes3, Cosign and Kubernetes from their Go
+# Dovecot, Docker with Compose, its registry and Kubernetes' network, and OpenSSH, from Debian, Kafka, Artemis and ElasticMQ from Maven Central, NATS, etcd, gofakes3, Cosign, Helm and Kubernetes from their Go
 # modules, Debian's packages for machines of the other kind, moto from PyPI, kinesis-local and oidc-provider from npm. What has been fetched is kept outside the clone, by version;
 # with everything there this needs no network and takes no time. No service is started.
 #
@@ -64,13 +64,14 @@ etcd=etcd-$(awk '$1=="go.etcd.io/etcd/server/v3"{print $2}' go.mod)
 kubernetes=kubernetes-$(awk '$1=="k8s.io/kubernetes"{print $2}' tools/kubernetes/go.mod)-$(cat tools/kubernetes/go.mod tools/kubernetes/go.sum tools/kubernetes/main.go tools/kubernetes/pause/main.go | sha256sum | cut -c1-8)
 gofakes3=gofakes3-$(awk '$2=="github.com/johannesboyne/gofakes3"{print $3}' tools/s3/go.mod)
 cosign=cosign-$(awk '$1=="github.com/sigstore/cosign/v2"{print $2}' tools/cosign/go.mod)-$(cat tools/cosign/go.mod tools/cosign/go.sum tools/cosign/main.go | sha256sum | cut -c1-8)
+helm=helm-$(awk '$1=="helm.sh/helm/v4"{print $2}' tools/helm/go.mod)-$(cat tools/helm/go.mod tools/helm/go.sum | sha256sum | cut -c1-8)
 foreign=debian-$(. /etc/os-release && echo "$VERSION_ID")-$other
 moto=moto-$(sed -n 's/^moto==//p' tools/s3/requirements.txt)
 { there "$kafka" && there "$artemis" && there "$elasticmq"; } || command -v mvn >/dev/null || packages+=(maven)
 there "$artemis" || command -v javac >/dev/null || packages+=(default-jdk-headless)
 [ ${#packages[@]} = 0 ] || scripts/packages.sh "${packages[@]}"
 
-if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$cyclonedx" || ! there "$kinesis" || ! there "$kubernetes" || ! there "$oidc" || ! there "$foreign" || ! there "$cosign"; then
+if ! there "$kafka" || ! there "$artemis" || ! there "$elasticmq" || ! there "$nats" || ! there "$schemathesis" || ! there "$etcd" || ! there "$gofakes3" || ! there "$moto" || ! there "$asyncapi" || ! there "$cyclonedx" || ! there "$kinesis" || ! there "$kubernetes" || ! there "$oidc" || ! there "$foreign" || ! there "$cosign" || ! there "$helm"; then
   command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/new.XXXXXX")
@@ -124,6 +125,11 @@ if ! there "$cosign"; then
   say "building $cosign"
   CGO_ENABLED=0 go build -C tools/cosign -trimpath -ldflags "-s -w" -o "$work/cosign" .
   mv -T "$work/cosign" "$cache/$cosign"
+fi
+if ! there "$helm"; then
+  say "building $helm"
+  CGO_ENABLED=0 go build -C tools/helm -trimpath -ldflags "-s -w" -o "$work/helm" helm.sh/helm/v4/cmd/helm # of packages that Kubernetes has, too
+  mv -T "$work/helm" "$cache/$helm"
 fi
 if ! there "$foreign"; then
   say "fetching $foreign"

@@ -14,6 +14,8 @@ type Processor struct {
 	Program string
 	// Cache is a directory with the runtime's prepared worker, "" if it needs none.
 	Cache string
+	// Runtime, unless it is "", is the one whose worker alone is taken of Cache.
+	Runtime string
 }
 
 // processorLabel says which processor an image has.
@@ -58,7 +60,11 @@ func (p Processor) files() (files []file, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("read worker: %w", err)
 		}
-		files = append(files, cache...)
+		for _, f := range cache {
+			if p.Runtime == "" || f.path == cacheDir || isBelow(f.path, path.Join(cacheDir, p.Runtime)) {
+				files = append(files, f)
+			}
+		}
 	}
 	return files, nil
 }

@@ -176,6 +176,41 @@ func TestFirst(t *testing.T) {
 	}
 }
 
+// A token that somebody else keeps is known, whatever was before, and what is none is refused.
+func TestGiven(t *testing.T) {
+	tokens, s := newTokens(t)
+	path := filepath.Join(t.TempDir(), "token")
+	if err := First(t.Context(), tokens, filepath.Join(t.TempDir(), "admin.token")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		token, err := New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // as when the control plane is started again
+			if err := Given(t.Context(), tokens, path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c, _, err := tokens.Verify(t.Context(), token); err != nil || c.Role(All, All) != Admin {
+			t.Errorf("%+v %v", c, err)
+		}
+		if all, _, err := s.List(t.Context(), tokenKeys); err != nil || len(all) != 1 {
+			t.Errorf("%d tokens, %v", len(all), err)
+		}
+	}
+	if err := os.WriteFile(path, []byte("hunter2"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Given(t.Context(), tokens, path); err == nil || !strings.Contains(err.Error(), "myelin token new") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("%v", err)
+	}
+}
+
 // A request ends when its token is revoked, and when it expires.
 func TestGateEnds(t *testing.T) {
 	tokens, _ := newTokens(t)

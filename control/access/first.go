@@ -40,6 +40,27 @@ func First(ctx context.Context, t *Tokens, path string) error {
 	return writeFirst(path, token)
 }
 
+// Given sees to it that the token in the file at path, which somebody else keeps, may do
+// everything, and no earlier first token. [New] makes such a token.
+func Given(ctx context.Context, t *Tokens, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read first token: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	id, secret, ok := split(token)
+	if !ok {
+		return fmt.Errorf("first token in %s: want a token such as `myelin token new` makes", path)
+	}
+	if _, _, err = t.Verify(ctx, token); err == nil || !errors.Is(err, ErrRefused) {
+		return err
+	}
+	if err := revokeFirst(ctx, t); err != nil {
+		return err
+	}
+	return t.keep(ctx, id, secret, &Token{Name: firstName, By: "myelin up", Grants: []Grant{{All, All, Admin}}})
+}
+
 // revokeFirst removes earlier first tokens, whose file is gone.
 func revokeFirst(ctx context.Context, t *Tokens) error {
 	all, err := t.List(ctx)

@@ -70,22 +70,39 @@ func letters(b []byte) string {
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))
 }
 
-// Create makes a token and returns it: the only time that it can be seen.
-func (t *Tokens) Create(ctx context.Context, kept Token) (string, Token, error) {
+// New makes a token that nobody knows yet.
+func New() (string, error) {
 	b := make([]byte, idBytes+secretBytes)
 	if _, err := rand.Read(b); err != nil {
-		return "", kept, fmt.Errorf("create token: %w", err)
+		return "", fmt.Errorf("create token: %w", err)
 	}
-	secret := letters(b[idBytes:])
-	kept.ID, kept.Hash, kept.Created = letters(b[:idBytes]), hashed(secret), t.now().UTC().Truncate(time.Second)
+	return Prefix + letters(b[:idBytes]) + "_" + letters(b[idBytes:]), nil
+}
+
+// Create makes a token and returns it: the only time that it can be seen.
+func (t *Tokens) Create(ctx context.Context, kept Token) (string, Token, error) {
+	token, err := New()
+	if err != nil {
+		return "", kept, err
+	}
+	id, secret, _ := split(token)
+	if err := t.keep(ctx, id, secret, &kept); err != nil {
+		return "", kept, err
+	}
+	return token, kept.shown(), nil
+}
+
+// keep has a token be known.
+func (t *Tokens) keep(ctx context.Context, id, secret string, kept *Token) error {
+	kept.ID, kept.Hash, kept.Created = id, hashed(secret), t.now().UTC().Truncate(time.Second)
 	text, err := json.Marshal(kept)
 	if err == nil {
 		_, err = t.s.Commit(ctx, store.Op{Key: tokenKeys + kept.ID, Value: text, Check: true})
 	}
 	if err != nil {
-		return "", kept, fmt.Errorf("create token: %w", err)
+		return fmt.Errorf("create token: %w", err)
 	}
-	return Prefix + kept.ID + "_" + secret, kept.shown(), nil
+	return nil
 }
 
 func hashed(secret string) string {

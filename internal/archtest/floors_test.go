@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"event", "document", "quantity", "logline", "sdk/nuclio/logger", "binding/data"},
 	// pure
 	{"asyncapi", "event/cloudevent", "component", "function", "sdk/go", "sdk/python", "sdk/nodejs", "sdk/java", "sdk/c", "sdk/nuclio", "dealer", "trigger/ack", "trigger/letter", "trigger/secure", "build/recipe",
-		"control/problem", "control/certificate", "control/apply", "control/api/openapi", "control/scale", "templates", "docs/reference", "dashboard"},
+		"control/problem", "control/certificate", "control/apply", "control/api/openapi", "control/scale", "templates", "docs/reference", "dashboard", "deploy"},
 	// contracts
 	{"trigger", "trigger/letterbox", "runtime", "binding", "build", "control/store", "control/plan", "control/route"},
 	// contracts on contracts, the suites of contracts, and plain mechanisms
@@ -39,7 +39,7 @@ var floors = [][]string{
 	{"trigger/poll", "platform/local", "platform/docker/relay"},
 	// components
 	{"gateway/upstream",
-		"trigger/", "runtime/", "binding/", "platform/", "build/", "control/store/"},
+		"trigger/", "runtime/", "binding/", "platform/", "build/", "control/store/", "deploy/"},
 	// assemblies
 	{"processor", "gateway", "control/api", "build/pipeline", "runtime/native/nuclio", "dev"},
 	{"control", "control/", "processor/"},

@@ -97,7 +97,7 @@ func TestVersionsAgree(t *testing.T) {
 	}
 }
 
-// What Kubernetes and Cosign are built of is kept by its content.
+// What Kubernetes, Cosign and Helm are built of is kept by its content.
 func TestKubernetesIsOfItsSources(t *testing.T) {
 	for _, built := range []struct {
 		dir, release string
@@ -105,6 +105,7 @@ func TestKubernetesIsOfItsSources(t *testing.T) {
 	}{
 		{"kubernetes", kubernetesRelease, []string{"go.mod", "go.sum", "main.go", "pause/main.go"}},
 		{"cosign", cosignRelease, []string{"go.mod", "go.sum", "main.go"}},
+		{"helm", helmRelease, []string{"go.mod", "go.sum"}},
 	} {
 		sum := sha256.New()
 		for _, name := range built.of {
