@@ -31,7 +31,7 @@ type Access struct {
 	// FirstToken is a file with the first admin's token, which somebody else keeps; "":
 	// the control plane makes one in its data directory, see [TokenFile].
 	FirstToken string
-	AuditSync        audit.Sync // default: always
+	AuditSync  audit.Sync // default: always
 }
 
 // The values of Access.Authenticate.
