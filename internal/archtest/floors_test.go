@@ -30,7 +30,7 @@ var floors = [][]string{
 	// contracts on contracts, the suites of contracts, and plain mechanisms
 	{"gateway/wire", "processor/epoll", "processor/trunk", "trigger/http/live",
 		"platform", "binding/bindingtest", "binding/cache", "binding/batch", "binding/breaker", "binding/prefetch", "binding/sqlitefile", "binding/redisclient", "trigger/triggertest", "trigger/delivery", "trigger/amazon", "trigger/nats/link", "trigger/redis/link", "trigger/rabbitmq/link", "trigger/kafka/link", "trigger/mqtt/link", "trigger/sql/link", "trigger/mail/message", "trigger/imap/wire", "trigger/port", "runtime/runtimetest", "control/store/storetest",
-		"control/catalog", "control/access", "control/audit", "control/secret", "build/tool", "build/machine", "build/transfer", "runtime/exec", "runtime/shm/ring", "runtime/shm/wire", "runtime/workercache", "processor/logs", "processor/tap", "processor/handoff", "processor/parked", "processor/peer", "platform/local/process", "platform/local/cgroup", "platform/local/graceful"},
+		"control/catalog", "control/kubeapi", "control/access", "control/audit", "control/secret", "build/tool", "build/machine", "build/transfer", "runtime/exec", "runtime/shm/ring", "runtime/shm/wire", "runtime/workercache", "processor/logs", "processor/tap", "processor/handoff", "processor/parked", "processor/peer", "platform/local/process", "platform/local/cgroup", "platform/local/graceful"},
 	// engines
 	{"gateway/",
 		"dealer/server", "dealer/client", "processor/worker", "processor/calls", "processor/exactly", "processor/cloudevents", "trigger/queue", "trigger/stream", "runtime/shm",

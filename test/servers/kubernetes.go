@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -60,12 +61,24 @@ type Kube struct {
 // Kubernetes starts a cluster, for root only.
 func Kubernetes(t T) *Kube {
 	t.Helper()
+	return kubernetes(t, order)
+}
+
+// KubernetesAPI starts a cluster that keeps objects and runs nothing: of its parts only
+// etcd and the API server.
+func KubernetesAPI(t T) *Kube {
+	t.Helper()
+	return kubernetes(t, []string{ClusterStore, APIServer})
+}
+
+func kubernetes(t T, parts []string) *Kube {
+	t.Helper()
 	c, err := newCluster(t.TempDir())
 	if err != nil {
 		t.Fatalf("prepare kubernetes: %v", err)
 	}
 	t.Cleanup(func() { c.finish(t) })
-	if err := c.start(); err != nil {
+	if err := c.start(parts); err != nil {
 		t.Fatalf("%v", err)
 	}
 	return c
@@ -199,13 +212,13 @@ func (c *Kube) nodeReady(ctx context.Context) error {
 	return errors.New("the node says nothing")
 }
 
-// start starts all parts. A part is started when those that it needs serve.
-func (c *Kube) start() error {
+// start starts parts. A part is started when those that it needs serve.
+func (c *Kube) start(parts []string) error {
 	if err := c.space.Start(); err != nil {
 		return err
 	}
 	began := time.Now()
-	for _, name := range order {
+	for _, name := range parts {
 		if err := c.Parts[name].Start(); err != nil {
 			return fmt.Errorf("start kubernetes, after %v: %w", time.Since(began).Round(time.Millisecond), err)
 		}
@@ -214,6 +227,9 @@ func (c *Kube) start() error {
 				return err
 			}
 		}
+	}
+	if !slices.Contains(parts, Containerd) {
+		return nil
 	}
 	tarball := c.node.path("pause.tar")
 	if err := pauseTar(tarball, c.node.pause); err != nil {
