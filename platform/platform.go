@@ -93,6 +93,15 @@ type Shared struct {
 	Until map[string]time.Time
 }
 
+// Autoscaler is implemented by platforms that can have the number of a deployment's
+// replicas follow its metrics by themselves.
+type Autoscaler interface {
+	// Autoscales tells of a configuration whether the platform does so. It begins with
+	// the Replicas that Apply is given, and leaves them when none are wanted;
+	// else it alone says how many there are.
+	Autoscales(c function.Config) bool
+}
+
 // Reply is a processor's answer.
 type Reply struct {
 	Replica string

@@ -64,7 +64,10 @@ func For(cfg function.Config) (Want, error) {
 	// Replicas come and go without those that stay being replaced, and what
 	// is said about a function does not change how it runs.
 	s := cfg.Spec
-	s.Replicas, s.MinReplicas, s.MaxReplicas, s.Scale, s.ScaleToZero, s.TargetCPU = nil, nil, nil, nil, nil, 0
+	if len(s.CustomScalingMetricSpecs) == 0 { // else whoever follows these is told the bounds when they are applied
+		s.Replicas, s.MinReplicas, s.MaxReplicas = nil, nil, nil
+	}
+	s.Scale, s.ScaleToZero, s.TargetCPU = nil, nil, 0
 	s.Description, s.Disable = "", false
 	s.Build = function.Build{}
 	text, err := document.MarshalRevealed(s)

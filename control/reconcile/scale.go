@@ -5,6 +5,7 @@ import (
 
 	"github.com/myelin-run/myelin/control/plan"
 	"github.com/myelin-run/myelin/function"
+	"github.com/myelin-run/myelin/platform"
 )
 
 // Scaler says how many replicas a deployment shall have.
@@ -33,6 +34,10 @@ func (r *Reconciler) scale(s *subject, want *plan.Want, have plan.Have) {
 		Asleep: s.was.State == function.Asleep && s.was.Observed == s.revision,
 	})
 	if status == nil {
+		return
+	}
+	if own, ok := r.o.Platform.(platform.Autoscaler); ok && n > 0 && have.Replicas > 0 && own.Autoscales(s.config) {
+		want.Replicas = have.Replicas // its matter
 		return
 	}
 	want.Replicas, s.scaling = n, status

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/myelin-run/myelin/function"
 	"github.com/myelin-run/myelin/platform"
@@ -154,9 +156,18 @@ func (p *Platform) write(ctx context.Context, d platform.Deployment, image strin
 			return nil, nil, err
 		}
 	}
+	if err := p.yield(ctx, m, p.seen.of(id).deployment); err != nil {
+		return nil, nil, err
+	}
 	var written appsv1.Deployment
 	if err := p.cluster.apply(ctx, deployments, id, m.deployment, &written); err != nil {
 		return nil, nil, err
+	}
+	if m.autoscaler != nil {
+		m.autoscaler.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(&written, appsv1.SchemeGroupVersion.WithKind("Deployment"))}
+		if err := p.cluster.apply(ctx, autoscalers, id, m.autoscaler, &autoscalingv2.HorizontalPodAutoscaler{}); err != nil {
+			return nil, nil, err
+		}
 	}
 	if m.budget != nil {
 		return m, &written, p.cluster.apply(ctx, budgets, id, m.budget, &policyv1.PodDisruptionBudget{})
@@ -168,7 +179,6 @@ func (p *Platform) write(ctx context.Context, d platform.Deployment, image strin
 // runs anew whenever there is progress.
 func (p *Platform) await(ctx context.Context, d platform.Deployment, written *appsv1.Deployment) error {
 	ready := time.Duration(d.Config.Spec.ReadinessTimeoutSeconds) * time.Second
-	n := int32(d.Replicas) //nolint:gosec // the control plane bounds it
 	var last *trouble
 	var were string
 	limit := max(ready, p.o.startLimit)
@@ -177,7 +187,7 @@ func (p *Platform) await(ctx context.Context, d platform.Deployment, written *ap
 	for {
 		next := p.seen.next(written.Name)
 		if o := p.seen.of(written.Name); o.deployment != nil && o.deployment.UID == written.UID && o.deployment.Generation >= written.Generation {
-			done, t := judge(o, d.Fingerprint, n)
+			done, t := judge(o, d.Fingerprint)
 			if done {
 				return nil
 			}
@@ -257,7 +267,7 @@ func (p *Platform) retreat(ctx context.Context, cause error, d platform.Deployme
 		labels := maps.Clone(back.Spec.Template.Labels)
 		delete(labels, appsv1.DefaultDeploymentUniqueLabelKey)
 		back.Spec.Template.Labels = labels
-		if n := was.deployment.Spec.Replicas; n != nil && *n > 0 {
+		if n := was.deployment.Spec.Replicas; back.Spec.Replicas != nil && n != nil && *n > 0 {
 			back.Spec.Replicas = n
 		}
 		if err := p.cluster.apply(ctx, deployments, back.Name, &back, &appsv1.Deployment{}); err != nil {
@@ -270,7 +280,7 @@ func (p *Platform) retreat(ctx context.Context, cause error, d platform.Deployme
 
 // answers waits until the address does: the cluster needs a moment to lead there.
 func (p *Platform) answers(ctx context.Context, id string, m *manifest) error {
-	if m.service == nil || *m.deployment.Spec.Replicas == 0 {
+	if n := m.deployment.Spec.Replicas; m.service == nil || n != nil && *n == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)

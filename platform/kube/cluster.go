@@ -7,6 +7,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -34,6 +35,7 @@ var (
 	services    = kind{corev1.SchemeGroupVersion, "services"}
 	secrets     = kind{corev1.SchemeGroupVersion, "secrets"}
 	budgets     = kind{policyv1.SchemeGroupVersion, "poddisruptionbudgets"}
+	autoscalers = kind{autoscalingv2.SchemeGroupVersion, "horizontalpodautoscalers"}
 )
 
 // cluster asks an API server about one namespace. It knows these kinds only, since
@@ -47,7 +49,7 @@ type cluster struct {
 
 func connect(config *rest.Config, namespace, manager string) (*cluster, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme, autoscalingv2.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -58,7 +60,7 @@ func connect(config *rest.Config, namespace, manager string) (*cluster, error) {
 		return nil, err
 	}
 	c := &cluster{host: config.Host, namespace: namespace, manager: manager, clients: map[schema.GroupVersion]rest.Interface{}}
-	for _, g := range []schema.GroupVersion{appsv1.SchemeGroupVersion, corev1.SchemeGroupVersion, policyv1.SchemeGroupVersion} {
+	for _, g := range []schema.GroupVersion{appsv1.SchemeGroupVersion, corev1.SchemeGroupVersion, policyv1.SchemeGroupVersion, autoscalingv2.SchemeGroupVersion} {
 		one := rest.CopyConfig(config)
 		one.GroupVersion, one.APIPath, one.UserAgent = &g, "/apis", "myelin"
 		if g.Group == "" {
@@ -87,12 +89,16 @@ func (c *cluster) check(ctx context.Context) error {
 
 // apply says what an object shall be like; fields that somebody else has are taken.
 func (c *cluster) apply(ctx context.Context, k kind, name string, object any, into runtime.Object) error {
+	return c.applyAs(ctx, c.manager, k, name, object, into)
+}
+
+func (c *cluster) applyAs(ctx context.Context, manager string, k kind, name string, object any, into runtime.Object) error {
 	text, err := json.Marshal(object)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, answerLimit)
 		defer cancel()
 		err = c.clients[k.group].Patch(types.ApplyPatchType).Namespace(c.namespace).Resource(k.resource).Name(name).
-			Param("fieldManager", c.manager).Param("force", "true").Body(text).Do(ctx).Into(into)
+			Param("fieldManager", manager).Param("force", "true").Body(text).Do(ctx).Into(into)
 	}
 	if err != nil {
 		return fmt.Errorf("apply %s %s: %w", k.resource, name, err)

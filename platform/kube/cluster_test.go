@@ -26,7 +26,7 @@ func TestCluster(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *site){
 		"RollsUnderLoad": rollsUnderLoad, "NothingIsAskedAtRest": nothingIsAskedAtRest, "NothingIsLeft": nothingIsLeft,
 		"CrashIsTold": crashIsTold, "OutOfMemoryIsTold": outOfMemoryIsTold, "SecretsByReference": secretsByReference,
-		"MissingImageIsTold": missingImageIsTold, "RefusalIsTold": refusalIsTold, "QuotaIsTold": quotaIsTold, "NoNodeIsTold": noNodeIsTold,
+		"MissingImageIsTold": missingImageIsTold, "RefusalIsTold": refusalIsTold, "QuotaIsTold": quotaIsTold, "NoNodeIsTold": noNodeIsTold, "AutoscalerFollows": autoscalerFollows,
 		"StrangersAreNotAnswered": strangersAreNotAnswered,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, s) })

@@ -58,10 +58,10 @@ func troubleIn(pod *corev1.Pod, c corev1.ContainerStatus) *trouble {
 	return t
 }
 
-// judge says whether a version runs with n replicas, and what is in its way. The
+// judge says whether a version runs with all its replicas, and what is in its way. The
 // Deployment is the one that was written last, or a later one.
-func judge(o objects, fingerprint string, n int32) (done bool, t *trouble) {
-	s := o.deployment.Status
+func judge(o objects, fingerprint string) (done bool, t *trouble) {
+	s, n := o.deployment.Status, *o.deployment.Spec.Replicas
 	if s.ObservedGeneration >= o.deployment.Generation && s.UpdatedReplicas == n && s.Replicas == n && s.AvailableReplicas == n {
 		return true, nil
 	}

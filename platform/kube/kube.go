@@ -91,6 +91,7 @@ var _ interface {
 	platform.Logs
 	platform.Processors
 	platform.Sharer
+	platform.Autoscaler
 } = (*Platform)(nil)
 
 // New returns a platform. It reads the configuration and asks nobody.

@@ -7,6 +7,7 @@ import (
 	"path"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,8 +20,9 @@ import (
 type manifest struct {
 	secret     *corev1.Secret
 	deployment *appsv1.Deployment
-	service    *corev1.Service               // nil: the function has no http trigger
-	budget     *policyv1.PodDisruptionBudget // nil: there is one replica only
+	service    *corev1.Service                        // nil: the function has no http trigger
+	budget     *policyv1.PodDisruptionBudget          // nil: there is one replica only
+	autoscaler *autoscalingv2.HorizontalPodAutoscaler // nil: the control plane says how many replicas there are
 }
 
 // Names and numbers of a pod.
@@ -81,7 +83,14 @@ func (p *Platform) manifest(d platform.Deployment, image string) (*manifest, err
 		}}
 		m.service.TypeMeta, m.service.ObjectMeta = meta("Service", "v1", id)
 	}
-	if d.Replicas > 1 {
+	if p.Autoscales(d.Config) {
+		m.deployment.Annotations[noteElastic] = begun
+		kind, named := meta("HorizontalPodAutoscaler", "autoscaling/v2", id)
+		if m.autoscaler, err = autoscaler(d.Config, kind, named); err != nil {
+			return nil, err
+		}
+	}
+	if d.Replicas > 1 || m.autoscaler != nil {
 		m.budget = &policyv1.PodDisruptionBudget{Spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: number(1), Selector: &metav1.LabelSelector{MatchLabels: p.selector(id)}}}
 		m.budget.TypeMeta, m.budget.ObjectMeta = meta("PodDisruptionBudget", "policy/v1", id)
 	}

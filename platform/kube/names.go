@@ -16,6 +16,7 @@ const (
 	noteFingerprint = "myelin.run/fingerprint" // of what a pod runs
 	noteArtefact    = "myelin.run/artefact"    // that a pod runs
 	noteShares      = "myelin.run/shares"      // with which replicas are started
+	noteElastic     = "myelin.run/autoscaler"  // that it has one, and who says how many replicas there are
 	noteReady       = "myelin.run/ready"       // fingerprint of the newest that got ready
 )
 
