@@ -19,6 +19,7 @@ import (
 type clusterFlags struct {
 	config, context, namespace string
 	registry, gateway          string
+	metrics                    control.PodMetrics
 }
 
 func (f *clusterFlags) add(fs *pflag.FlagSet) {
@@ -27,6 +28,9 @@ func (f *clusterFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.namespace, "kube-namespace", "", "`namespace` of the cluster that functions run in, which has to be there (default the context's, or the pod's own)")
 	fs.StringVar(&f.registry, "registry", "", "`repository` below which images of functions are pushed, and from which the cluster pulls them, such as registry.example.com/myelin; see myelin image")
 	fs.StringVar(&f.gateway, "kube-gateway", "", "`URL` of the gateway for functions in the cluster, such as http://10.0.0.1:8080, so that they can call each other")
+	fs.StringVar(&f.metrics.Addr, "kube-metrics-addr", "", "IP `address` and port at which the cluster's API server asks for the load of pods, for its autoscalers (default: nowhere)")
+	fs.StringVar(&f.metrics.Certificate, "kube-metrics-cert", "", "`file` with the certificate of --kube-metrics-addr, in PEM")
+	fs.StringVar(&f.metrics.Key, "kube-metrics-key", "", "`file` with its key, in PEM")
 }
 
 func (f *clusterFlags) given() bool { return *f != clusterFlags{} }
@@ -47,7 +51,7 @@ func (f *clusterFlags) options(a *app, makes func(context.Context, build.Artefac
 	if err != nil {
 		return nil, err
 	}
-	return &control.Kubernetes{Config: f.config, Context: f.context, Namespace: f.namespace, Gateway: f.gateway,
+	return &control.Kubernetes{Config: f.config, Context: f.context, Namespace: f.namespace, Gateway: f.gateway, Metrics: f.metrics,
 		Image: func(ctx context.Context, of catalog.Name, art build.Artefact) (string, error) {
 			img, release, err := makes(ctx, art)
 			if err != nil {

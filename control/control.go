@@ -135,6 +135,11 @@ func New(o Options) (*Control, error) {
 	if err := o.Access.check(o.APIAddr); err != nil {
 		return nil, err
 	}
+	if o.Kubernetes != nil {
+		if err := o.Kubernetes.Metrics.check(); err != nil {
+			return nil, err
+		}
+	}
 	o.Gateway.Store = filepath.Join(o.DataDir, "kept")
 	if o.Gateway.AccessLog != nil {
 		o.Gateway.AccessLog.File = filepath.Join(o.Gateway.Store, "access.log")
@@ -228,7 +233,7 @@ func (c *Control) withStore(ctx context.Context, store *sealed.Store) error {
 	run.start("routes", table.run)
 	run.start("gateway", gw.run)
 	table.await(ctx)
-	err = gw.begin(ctx)
+	err = errors.Join(gw.begin(ctx), c.podMetrics(ctx, run, plat))
 	if err == nil {
 		run.start("reconciler", loop.Run)
 		run.start("scaler", scales.Run)
@@ -265,7 +270,7 @@ func (c *Control) ready(ctx context.Context, l net.Listener, plat place, d *door
 
 // stop ends API and reconciler, then what they made, then the supervision.
 func (c *Control) stop(run *floors, plat place, gw *gatewayProcess) error {
-	errs := []error{run.stop("API"), run.stop("jobs"), run.stop("collector"), run.stop("rollouts"), run.stop("history"), run.stop("scaler"), run.stop("reconciler")}
+	errs := []error{run.stop("API"), run.stop("pod metrics"), run.stop("jobs"), run.stop("collector"), run.stop("rollouts"), run.stop("history"), run.stop("scaler"), run.stop("reconciler")}
 	if !c.o.LeaveRunning {
 		ctx, cancel := context.WithTimeout(context.Background(), c.o.StopTimeout)
 		defer cancel()

@@ -22,6 +22,7 @@ type Kubernetes struct {
 	Context   string // default: the kubeconfig's current one
 	Namespace string // default: the context's
 	Gateway   string // its URL for functions, so that they can call each other; "": they cannot
+	Metrics   PodMetrics
 	// Key tells this control plane's objects from those of others in the namespace; a
 	// successor has the same. Default: kept in the data directory.
 	Key []byte

@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -30,14 +32,18 @@ func elastic(d platform.Deployment, least, most int) platform.Deployment {
 }
 
 // metricsAPI has the cluster ask a platform for the metrics of pods.
-func (s *site) metricsAPI(t *testing.T, functions podmetrics.Functions) {
+func (s *site) metricsAPI(t *testing.T, p *Platform) {
 	t.Helper()
 	var l net.Listener
 	if err := s.Inside(func() (err error) { l, err = net.Listen("tcp", net.JoinHostPort(s.NodeAddress(), "0")); return err }); err != nil {
 		t.Fatal(err)
 	}
 	cert, bundle := selfSigned(t, "metrics.default.svc")
-	server := &http.Server{Handler: podmetrics.Handler(functions), TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, ReadHeaderTimeout: time.Minute}
+	known, err := p.Aggregated(t.Context(), &tls.Config{Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: podmetrics.Handler(p), TLSConfig: known, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.ServeTLS(l, "", "") }()
 	t.Cleanup(func() { server.Close() })
 	port := l.Addr().(*net.TCPAddr).Port
@@ -60,7 +66,7 @@ func selfSigned(t *testing.T, name string) (tls.Certificate, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	form := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	form := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
 	text, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -149,5 +155,47 @@ func TestAutoscaler(t *testing.T) {
 	}
 	if d.Config.Spec.Replicas = &n; p.Autoscales(d.Config) {
 		t.Error("a fixed number is scaled")
+	}
+}
+
+// TestKnownBy: only the API server may ask, as the cluster says that it is known.
+func TestKnownBy(t *testing.T) {
+	server, _ := selfSigned(t, "metrics")
+	known, _ := selfSigned(t, "front-proxy-client")
+	stranger, _ := selfSigned(t, "front-proxy-client")
+	says := map[string]string{aggregatorCA: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: known.Certificate[0]}))}
+	ask := func(says map[string]string, certs ...tls.Certificate) error {
+		t.Helper()
+		config, err := knownBy(&tls.Config{Certificates: []tls.Certificate{server}}, says)
+		if err != nil {
+			return err
+		}
+		here, there := net.Pipe()
+		defer here.Close()
+		done := make(chan error, 1)
+		go func() { done <- tls.Server(there, config).HandshakeContext(t.Context()); there.Close() }()
+		go func() {
+			_ = tls.Client(here, &tls.Config{InsecureSkipVerify: true, Certificates: certs}).HandshakeContext(t.Context()) //nolint:gosec // whose server it is does not matter here
+			_, _ = io.Copy(io.Discard, here)
+		}()
+		return <-done
+	}
+	named := func(names string) map[string]string {
+		return map[string]string{aggregatorCA: says[aggregatorCA], aggregatorNames: names}
+	}
+	for what, err := range map[string]error{
+		"any name": ask(says, known), "its name": ask(named(`["other","front-proxy-client"]`), known),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, err := range map[string]error{
+		"no certificate": ask(says), "a stranger's": ask(says, stranger), "another name": ask(named(`["other"]`), known),
+		"no authority": ask(map[string]string{}, known), "nonsense": ask(named(`{`), known),
+	} {
+		if err == nil {
+			t.Errorf("%s is let in", what)
+		}
 	}
 }
