@@ -87,11 +87,34 @@ func Start(s Spec) (*Process, error) {
 	return r.p, r.err
 }
 
-func startHere(s Spec) (*Process, error) {
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+// umask is held while the whole process has another umask than its own.
+var umask sync.Mutex
+
+// strict gives this thread the umask 077, for what is forked from it. Containers may not
+// have threads with an umask of their own: there the whole process has it until restore,
+// and files that it makes meanwhile are for its user alone.
+func strict() (restore func(), err error) {
+	switch err := unix.Unshare(unix.CLONE_FS); {
+	case err == nil:
+		unix.Umask(0o077)
+		return func() {}, nil
+	case !errors.Is(err, unix.EPERM):
 		return nil, fmt.Errorf("unshare umask: %w", err)
 	}
-	unix.Umask(0o077)
+	umask.Lock()
+	was := unix.Umask(0o077)
+	return func() {
+		unix.Umask(was)
+		umask.Unlock()
+	}, nil
+}
+
+func startHere(s Spec) (*Process, error) {
+	restore, err := strict()
+	if err != nil {
+		return nil, err
+	}
+	defer restore()
 	// What this process itself was started with is not for the child.
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	sys := &syscall.SysProcAttr{Setsid: true, Credential: s.Credential}
