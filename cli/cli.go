@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -50,6 +51,8 @@ type app struct {
 	// networks are those that sources of requests may come from although they
 	// are of this machine or its link; nil: they are the user's own requests.
 	networks []netip.Prefix
+	// layers are the *image.Layers of data directories, which remember what they read.
+	layers sync.Map
 }
 
 // The environment that stands in for flags.

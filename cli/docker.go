@@ -35,10 +35,10 @@ func (d *dockerFlags) given() bool { return d.host != relay.Host{} || d.ofContai
 // an engine that only runs steps.
 func (d *dockerFlags) ofContainers() bool { return d.network+d.publish+d.gateway != "" }
 
-// options are those of a control plane whose functions' images are made by makes. The
-// engine's whereabouts are complete.
-func (d *dockerFlags) options(makes func(context.Context, build.Artefact) (v1.Image, func(), error)) *control.Docker {
-	return &control.Docker{Host: d.host, Publish: d.publish, Gateway: d.gateway, Network: d.network, Image: makes}
+// options are those of a control plane whose functions' images are made by makes, and
+// what those stand on by grounds. The engine's whereabouts are complete.
+func (d *dockerFlags) options(makes, grounds func(context.Context, build.Artefact) (v1.Image, func(), error)) *control.Docker {
+	return &control.Docker{Host: d.host, Publish: d.publish, Gateway: d.gateway, Network: d.network, Image: makes, Ground: grounds}
 }
 
 // whereabouts completes where the engine is.
@@ -84,4 +84,19 @@ func (a *app) imageFor(ctx context.Context, r imageRequest) (v1.Image, func(), e
 		return nil, nil, err
 	}
 	return made.img, made.release, nil
+}
+
+// groundFor is what an artefact's image stands on, nil if the function has steps or a base of
+// its own: what those put where the function is would not be seen below it.
+func (a *app) groundFor(ctx context.Context, r imageRequest) (v1.Image, func(), error) {
+	plan, err := r.plan()
+	if err != nil {
+		return nil, nil, err
+	}
+	_, own, err := r.place()
+	if err != nil || own || plan.Needs() {
+		return nil, nil, err
+	}
+	r.ground = true
+	return a.imageFor(ctx, r)
 }

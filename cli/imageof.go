@@ -30,6 +30,8 @@ type imageRequest struct {
 	runner *dockerfile.Builder // what runs steps
 	log    io.Writer
 	p      *terminal.Progress // nil if nobody looks
+	// ground asks for what the function stands on, without it.
+	ground bool
 	// architecture is that of the machines that it is for; "" for this one's.
 	architecture string
 }
@@ -81,7 +83,11 @@ func (a *app) imageOf(ctx context.Context, r imageRequest) (made madeImage, err 
 			return made, err
 		}
 	}
-	if made.img, err = image.Make(parts); err == nil && len(plan.After) > 0 {
+	put := image.Make
+	if r.ground {
+		put = image.Ground
+	}
+	if made.img, err = put(parts); err == nil && len(plan.After) > 0 {
 		if made.img, err = r.runner.Apply(ctx, r.steps(plan, dockerfile.Request{Base: made.img, Last: true}), r.log); err == nil {
 			made.img, err = image.Configure(made.img, r.art)
 		}

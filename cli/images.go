@@ -57,7 +57,8 @@ func (a *app) depot() (d image.Depot, err error) {
 	if err != nil {
 		return d, err
 	}
-	d.Layers = image.NewLayers(data)
+	layers, _ := a.layers.LoadOrStore(data, image.NewLayers(data))
+	d.Layers = layers.(*image.Layers)
 	d.Registries, err = image.ReadRegistries(data)
 	return d, err
 }

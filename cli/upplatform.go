@@ -70,7 +70,9 @@ func (f *platformFlags) options(a *app, o *control.Options) (err error) {
 		return a.imageFor(ctx, f.request(art, io.Discard))
 	}
 	if f.platform == "docker" {
-		o.Docker = f.docker.options(make)
+		o.Docker = f.docker.options(make, func(ctx context.Context, art build.Artefact) (v1.Image, func(), error) {
+			return a.groundFor(ctx, f.request(art, io.Discard))
+		})
 		return nil
 	}
 	o.Kubernetes, err = f.cluster.options(a, make)

@@ -19,12 +19,13 @@ type Docker struct {
 	// Publish, Gateway and Relay are of engines on other machines; see [docker.Options].
 	Publish, Gateway string
 	Relay            []string
-	// Image makes the image of an artefact.
-	Image func(ctx context.Context, a build.Artefact) (img v1.Image, release func(), err error)
+	// Image makes the image of an artefact, and Ground what it stands on; see
+	// [docker.Options].
+	Image, Ground func(ctx context.Context, a build.Artefact) (img v1.Image, release func(), err error)
 }
 
 func (c *Control) docker(o local.Options) (place, error) {
-	p, err := docker.New(docker.Options{Local: o, Host: c.o.Docker.Host, Publish: c.o.Docker.Publish, Gateway: c.o.Docker.Gateway, Relay: c.o.Docker.Relay, Network: c.o.Docker.Network, Door: c.door(), Beats: filepath.Join(c.o.DataDir, beatsDir), Image: c.o.Docker.Image})
+	p, err := docker.New(docker.Options{Local: o, Host: c.o.Docker.Host, Publish: c.o.Docker.Publish, Gateway: c.o.Docker.Gateway, Relay: c.o.Docker.Relay, Network: c.o.Docker.Network, Door: c.door(), Beats: filepath.Join(c.o.DataDir, beatsDir), Image: c.o.Docker.Image, Ground: c.o.Docker.Ground})
 	if err != nil {
 		return nil, err
 	}

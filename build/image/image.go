@@ -69,6 +69,19 @@ func Make(p Parts) (v1.Image, error) {
 	return Configure(img, p.Artefact)
 }
 
+// Ground makes what the image of a function stands on, for containers that are given the
+// artefact's directory at /myelin/function: another code of the function, with the same
+// requirements of its machine, has the same ground.
+func Ground(p Parts) (v1.Image, error) {
+	img, err := p.Processor.On(p.Base, p.Layers)
+	if err != nil {
+		return nil, err
+	}
+	a := p.Artefact
+	a.Digest = ""
+	return Configure(img, a)
+}
+
 // add puts a layer of files on img, if there are any.
 func add(img v1.Image, layers *Layers, what string, files []file) (v1.Image, error) {
 	if len(files) == 0 {
@@ -106,8 +119,10 @@ func Configure(img v1.Image, a build.Artefact) (v1.Image, error) {
 	c.Config.StopSignal = "SIGTERM"
 	delete(c.Config.Labels, transfer.LabelSteps) // it is what the function stands on
 	name := a.Config.Metadata.Name
-	c.Config.Labels = withLabels(c.Config.Labels, map[string]string{"org.opencontainers.image.title": name, transfer.LabelFunction: name,
-		"run.myelin.runtime": a.Runtime, "run.myelin.artefact": a.Digest})
+	c.Config.Labels = withLabels(c.Config.Labels, map[string]string{"org.opencontainers.image.title": name, transfer.LabelFunction: name, "run.myelin.runtime": a.Runtime})
+	if a.Digest != "" {
+		c.Config.Labels["run.myelin.artefact"] = a.Digest
+	}
 	c.Created = v1.Time{Time: epoch}
 	return mutate.ConfigFile(img, c)
 }

@@ -116,6 +116,33 @@ func TestChangeIsSmall(t *testing.T) {
 	}
 }
 
+// TestGround: what functions stand on is without them, and the same whatever their code is.
+func TestGround(t *testing.T) {
+	ground := func(code string) v1.Image {
+		p := parts(t, code)
+		p.Artefact.Digest = code
+		img, err := Ground(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return img
+	}
+	img := ground("x")
+	if a, b := digest(t, img), digest(t, ground("y")); a != b {
+		t.Errorf("%s, of other code %s", a, b)
+	}
+	files := content(t, img)
+	for name := range files {
+		if strings.HasPrefix(name, "myelin/function") {
+			t.Errorf("%s is in it", name)
+		}
+	}
+	c, err := img.ConfigFile()
+	if err != nil || files["myelin/bin/processor"] != "program" || c.Config.Entrypoint[0] != "/myelin/bin/processor" || c.Config.Labels["run.myelin.function"] != "hello" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 // content reads the files of an image.
 func content(t *testing.T, img v1.Image) map[string]string {
 	t.Helper()

@@ -70,6 +70,10 @@ type Options struct {
 	Beats string
 	// Image makes the image of an artefact. What it is made of can be had until release.
 	Image func(ctx context.Context, a build.Artefact) (img v1.Image, release func(), err error)
+	// Ground makes what that image stands on, nil if the function cannot be had apart from
+	// it. An engine of this machine is given that, and containers the artefact's directory, so
+	// that a change of code is no image. Nil: each artefact has its image.
+	Ground func(ctx context.Context, a build.Artefact) (img v1.Image, release func(), err error)
 }
 
 // Platform runs functions on a Docker engine. It implements what [local.Platform]
@@ -92,9 +96,10 @@ func New(o Options) (*Platform, error) {
 		o.Local.Log = slog.New(slog.DiscardHandler)
 	}
 	sum := sha256.Sum256([]byte(o.Local.DataDir))
-	e := &engine{client: c, at: o.Host, host: o.Host.Address, network: o.Network, image: o.Image, log: o.Local.Log, id: fmt.Sprintf("%x", sum[:4]), images: map[string]*made{}}
+	e := &engine{client: c, at: o.Host, host: o.Host.Address, network: o.Network, image: o.Image, ground: o.Ground, log: o.Local.Log, id: fmt.Sprintf("%x", sum[:4]), images: map[string]*made{}}
 	e.door, e.beats = o.Door, o.Beats
 	if e.at.Remote() {
+		e.ground = nil
 		e.gateway, e.relay, e.patience = o.Gateway, o.Relay, cmp.Or(o.Patience, defaultPatience)
 		if e.publish, err = publishAt(o.Host, o.Publish); err != nil {
 			return nil, err
@@ -106,6 +111,9 @@ func New(o Options) (*Platform, error) {
 	o.Local.Engine, o.Local.Warm = e, nil
 	return &Platform{local.New(o.Local), e}, nil
 }
+
+// maker makes an image of an artefact, which can be read until release.
+type maker = func(context.Context, build.Artefact) (img v1.Image, release func(), err error)
 
 // engine implements [local.Engine].
 type engine struct {
@@ -119,7 +127,8 @@ type engine struct {
 	network  string
 	door     string // see Options
 	beats    string // see Options
-	image    func(context.Context, build.Artefact) (v1.Image, func(), error)
+	image    maker
+	ground   maker // nil if each artefact has its image
 	log      *slog.Logger
 	id       string // tells the containers of one data directory from those of another
 	loading  sync.Mutex

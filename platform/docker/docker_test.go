@@ -10,11 +10,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"github.com/myelin-run/myelin/build"
@@ -80,13 +83,13 @@ func (l testLog) Write(b []byte) (int, error) {
 }
 
 // onScratch makes images that stand on nothing, compressing what they share once.
-func onScratch(layers *image.Layers) func(context.Context, build.Artefact) (v1.Image, func(), error) {
+func onScratch(layers *image.Layers, put func(image.Parts) (v1.Image, error)) maker {
 	return func(ctx context.Context, a build.Artefact) (v1.Image, func(), error) {
 		base, err := image.Depot{Layers: layers}.Base(ctx, image.Scratch, image.Architecture())
 		if err != nil {
 			return nil, nil, err
 		}
-		img, err := image.Make(image.Parts{Base: base, Artefact: a, Layers: layers})
+		img, err := put(image.Parts{Base: base, Artefact: a, Layers: layers})
 		return img, func() {}, err
 	}
 }
@@ -115,7 +118,7 @@ func firstPort(dir string) int {
 const portRanges, portsEach = 38, 20 // below those that the kernel chooses from, above those of package port
 
 func options(t *testing.T, host, dir string) Options {
-	first := firstPort(dir)
+	first, layers := firstPort(dir), image.NewLayers(filepath.Join(dir, "kept"))
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +126,7 @@ func options(t *testing.T, host, dir string) Options {
 	return Options{
 		Relay: []string{self, "relay"},
 		Local: local.Options{DataDir: dir, FirstPort: first, LastPort: first + portsEach - 1, Log: slog.New(slog.NewTextHandler(testLog{t}, nil))},
-		Host:  relay.Host{Address: host}, Image: onScratch(image.NewLayers(filepath.Join(dir, "kept"))),
+		Host:  relay.Host{Address: host}, Image: onScratch(layers, image.Make), Ground: onScratch(layers, image.Ground),
 	}
 }
 
@@ -178,3 +181,47 @@ func (e *engine) containerOf(replica string) (string, error) {
 }
 
 func TestSuite(t *testing.T) { platformtest.Run(t, on(shared.Docker(t))) }
+
+// TestOtherCode: other code of a function is no other image, its containers see it and
+// cannot change it, and code that is gone is told.
+func TestOtherCode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, shared.Docker(t))
+	w.Apply(w.Deployment("f", "1"))
+	image := w.container().Image
+	d := w.Deployment("f", "2")
+	dir := filepath.Join(t.TempDir(), "other")
+	program := filepath.Join(dir, platformtest.ProcessorName)
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Mkdir(dir, 0o755), os.Link(d.Artefact.Command[0], program)); err != nil {
+		t.Fatal(err)
+	}
+	d.Artefact.Dir, d.Artefact.Command = dir, []string{program}
+	w.Apply(d)
+	w.Await("f", "one replica", func(o platform.Observed) bool { return len(o.Replicas) == 1 })
+	c := w.container()
+	if a := w.ask(); a.Version != "2" || c.Image != image {
+		t.Errorf("version %s answers from image %s, the one before was %s", a.Version, c.Image, image)
+	}
+	if !slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool {
+		return m.Source == dir && m.Destination == functionDir && !m.RW
+	}) {
+		t.Errorf("mounts %+v", c.Mounts)
+	}
+	w.engine().mu.Lock()
+	known := len(w.engine().images)
+	w.engine().mu.Unlock()
+	if known != 3 {
+		t.Errorf("%d names of images are remembered, of one image", known)
+	}
+	d = w.Deployment("f", "3")
+	d.Artefact.Dir, d.Artefact.Command = "/nowhere", []string{"/nowhere/processor"}
+	if err := w.Platform.Apply(t.Context(), d); err == nil || !strings.Contains(err.Error(), "deploy its sources again") {
+		t.Errorf("code that is gone: %v", err)
+	}
+	if _, err := os.Stat("/nowhere"); err == nil {
+		t.Error("the engine made a directory of what was gone")
+	}
+	if a := w.ask(); a.Version != "2" {
+		t.Errorf("version %s answers", a.Version)
+	}
+}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
 
 	cerrdefs "github.com/containerd/errdefs"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/moby/client"
 
 	"github.com/myelin-run/myelin/build"
@@ -21,6 +23,7 @@ type made struct {
 	tag      string
 	program  string
 	artefact build.Artefact
+	apart    bool // it is without the artefact, which containers see as it is here
 }
 
 // repository is what the images of a deployment are called, but for the tag.
@@ -51,9 +54,22 @@ func (e *engine) imageOf(ctx context.Context, d platform.Deployment) (*made, err
 		return nil, err
 	}
 	e.mu.Lock()
+	maps.DeleteFunc(e.images, func(_ string, old *made) bool { return old.tag == m.tag }) // of other code, on the same ground
 	e.images[key], e.images[m.tag], e.images[e.repository(d.Name)] = m, m, m
 	e.mu.Unlock()
 	return m, nil
+}
+
+// make makes what a container of an artefact is made of: what the artefact stands on,
+// if it can be had apart from that, else the image of all.
+func (e *engine) make(ctx context.Context, m *made) (v1.Image, func(), error) {
+	if e.ground != nil {
+		img, release, err := e.ground(ctx, m.artefact)
+		if m.apart = img != nil; m.apart || err != nil {
+			return img, release, err
+		}
+	}
+	return e.image(ctx, m.artefact)
 }
 
 // haveImage loads an image again that the engine no longer has, and says whether it
@@ -78,7 +94,7 @@ func (e *engine) haveImage(ctx context.Context, tag string) (made bool, err erro
 // in any case, and the engine is asked only when it has returned.
 func (e *engine) load(ctx context.Context, repository string, m *made, before func()) error {
 	defer before()
-	img, release, err := e.image(ctx, m.artefact)
+	img, release, err := e.make(ctx, m)
 	if err != nil {
 		return fmt.Errorf("make image: %w", err)
 	}

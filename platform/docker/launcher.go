@@ -116,6 +116,9 @@ func (l launcher) create(ctx context.Context, r supervise.Record, s process.Spec
 	if cerrdefs.IsNotFound(err) {
 		err = errors.Join(err, errNoImage)
 	}
+	if _, serr := os.Stat(spec.Artefact); err != nil && spec.Artefact != "" && serr != nil {
+		err = fmt.Errorf("%w: the function's artefact is gone, deploy its sources again", serr)
+	}
 	return made.ID, l.e.problem("create container", err)
 }
 

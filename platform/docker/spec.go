@@ -11,6 +11,7 @@ import (
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
 
 	"github.com/myelin-run/myelin/function"
@@ -55,6 +56,7 @@ type spec struct {
 	GPUs     int      `json:"gpus,omitempty"`     // -1: all
 	Volumes  []string `json:"volumes,omitempty"`  // source:target[:ro]
 	Dealt    bool     `json:"dealt,omitempty"`    // it takes shards from the dealer
+	Artefact string   `json:"artefact,omitempty"` // its directory, if the image is without it
 }
 
 // most that a container may have of what nobody limits.
@@ -94,6 +96,9 @@ func (e *engine) Prepare(ctx context.Context, d platform.Deployment, cfg functio
 	s := spec{
 		Image: m.tag, Program: m.program, User: fmt.Sprintf("%d:%d", home.UID, home.GID), Network: e.networkOf(d), Volumes: volumes, Dealt: dealt,
 		Memory: limits["memory"].Bytes(), NanoCPUs: limits["cpu"].Milli() * 1e6, GPUs: int(limits[gpus].Milli() / 1000),
+	}
+	if m.apart {
+		s.Artefact = d.Artefact.Dir
 	}
 	return json.Marshal(s)
 }
@@ -212,6 +217,9 @@ func (s spec) host(binds []string) *container.HostConfig {
 	}
 	if !h.NetworkMode.IsHost() && !h.NetworkMode.IsNone() {
 		h.ExtraHosts = []string{"host.docker.internal:host-gateway"}
+	}
+	if s.Artefact != "" { // as a mount, which fails if there is no such directory, where a bind makes one
+		h.Mounts = []mount.Mount{{Type: mount.TypeBind, Source: s.Artefact, Target: functionDir, ReadOnly: true}}
 	}
 	if s.GPUs != 0 {
 		h.DeviceRequests = []container.DeviceRequest{{Count: s.GPUs, Capabilities: [][]string{{"gpu"}}}}
