@@ -19,6 +19,8 @@ type Source struct {
 	// Architecture is what it shall run on, "amd64" or "arm64"; "" for this machine's.
 	// Another than this machine's is given to a [Crosser] only.
 	Architecture string
+	// Image says that it will be in an image, and not run from where it is built.
+	Image bool
 }
 
 // Foreign is the architecture that src is built for if that is not this machine's,

@@ -131,7 +131,7 @@ func (a *app) build(r pipeline.Request, o output, asJSON bool) error {
 
 // makeArtefact builds and shows how it goes.
 func (a *app) makeArtefact(r pipeline.Request, o output) (build.Artefact, bool, error) {
-	pl, err := a.pipeline(o.steps(a))
+	pl, err := a.pipeline(o.steps(a), o.isImage())
 	if err != nil {
 		return build.Artefact{}, false, err
 	}

@@ -59,7 +59,7 @@ func (a *app) dev(r pipeline.Request, addr string, replay bool) error {
 	if err != nil {
 		return err
 	}
-	pl, err := a.pipeline(nil)
+	pl, err := a.pipeline(nil, false)
 	if err != nil {
 		return err
 	}

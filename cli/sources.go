@@ -72,7 +72,7 @@ func exists(path string) bool {
 type stepRunner func(ctx context.Context, art build.Artefact, log io.Writer) error
 
 // pipeline builds in the data directory of this user.
-func (a *app) pipeline(steps stepRunner) (*pipeline.Pipeline, error) {
+func (a *app) pipeline(steps stepRunner, images bool) (*pipeline.Pipeline, error) {
 	data, err := a.dataDir()
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (a *app) pipeline(steps stepRunner) (*pipeline.Pipeline, error) {
 	if a.networks == nil { // a user's own command line
 		stager.Networks = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	}
-	return pipeline.New(pipeline.Options{Data: data, Builders: a.parts.Builders(data), Stager: stager, Steps: steps}), nil
+	return pipeline.New(pipeline.Options{Data: data, Builders: a.parts.Builders(data), Stager: stager, Steps: steps, Images: images}), nil
 }
 
 // workspace lets the tools of a language find what is Myelin's in a new

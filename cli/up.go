@@ -99,7 +99,7 @@ func (a *app) up(o control.Options, steps stepRunner) (err error) {
 	if o.Docker != nil {
 		o.Docker.Relay = []string{self, "relay"}
 	}
-	pl, err := a.pipeline(steps)
+	pl, err := a.pipeline(steps, o.Kubernetes != nil || o.Docker != nil && o.Docker.Host.Remote())
 	if err != nil {
 		return err
 	}

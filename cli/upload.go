@@ -18,7 +18,7 @@ import (
 // upload reads the sources here, so that mistakes in their configuration are
 // found before anything is sent, and has the control plane build them.
 func (a *app) upload(r pipeline.Request, p *terminal.Progress) (build.Source, build.Artefact, error) {
-	pl, err := a.pipeline(nil)
+	pl, err := a.pipeline(nil, false)
 	if err != nil {
 		return build.Source{}, build.Artefact{}, err
 	}

@@ -25,7 +25,10 @@ type file struct {
 
 // tree lists the files below dir, which go below to. What Python and Java compile
 // for one place is left out: it holds times, and is not valid elsewhere.
-func tree(dir, to string) (files []file, err error) {
+func tree(dir, to string) (files []file, err error) { return treeBut(dir, to, "__pycache__") }
+
+// treeBut is tree without the directories of one name, whatever Python compiled.
+func treeBut(dir, to, name string) (files []file, err error) {
 	err = filepath.WalkDir(dir, func(from string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -36,7 +39,7 @@ func tree(dir, to string) (files []file, err error) {
 		}
 		f := file{path: path.Join(to, filepath.ToSlash(rel)), from: from}
 		switch {
-		case d.IsDir() && d.Name() == "__pycache__":
+		case d.IsDir() && d.Name() == name:
 			return fs.SkipDir
 		case path.Ext(d.Name()) == ".jsa":
 			return nil

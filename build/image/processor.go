@@ -56,7 +56,7 @@ func (p Processor) files() (files []file, err error) {
 		files = append(files, file{path: path.Join(root, "bin", "processor"), from: p.Program, mode: 0o755})
 	}
 	if p.Cache != "" {
-		cache, err := tree(p.Cache, cacheDir)
+		cache, err := treeBut(p.Cache, cacheDir, "") // the worker's byte code knows no times
 		if err != nil {
 			return nil, fmt.Errorf("read worker: %w", err)
 		}

@@ -33,6 +33,8 @@ type Options struct {
 	// Steps runs the steps that an artefact's image needs, and keeps what they made
 	// for who makes the image. Nil: no images are made here.
 	Steps func(ctx context.Context, a build.Artefact, log io.Writer) error
+	// Images says that what is built is run as images only.
+	Images bool
 }
 
 // Pipeline builds functions. Any number of builds may run at once, in this
@@ -98,7 +100,7 @@ func (p *Pipeline) Build(ctx context.Context, r Request, log io.Writer) (a build
 	if err != nil {
 		return a, false, err
 	}
-	src.Architecture = r.Architecture
+	src.Architecture, src.Image = r.Architecture, p.o.Images
 	if err := crosses(builder, src); err != nil {
 		return a, false, err
 	}

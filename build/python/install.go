@@ -111,7 +111,18 @@ func (b *Builder) fetch(ctx context.Context, py interpreter, src build.Source, s
 			return err
 		}
 	}
+	if src.Foreign() == "" && !src.Image {
+		compile(ctx, s, py, target)
+	}
 	return artefact.Move(target, tmp)
+}
+
+// compile writes byte code beside what was installed, so that no start of the function has
+// to: it may not write there. It is valid whenever its source was written, which never
+// changes. What cannot be compiled was written for another Python, and is imported by
+// nobody; without byte code functions only start later.
+func compile(ctx context.Context, s *tool.Stranger, py interpreter, dir string) {
+	_, _ = s.Run(ctx, tool.Command{Path: py.path, Args: []string{"-I", "-S", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", dir}, Dir: dir})
 }
 
 // pip installs into target. It runs in the sources' directory, so that paths

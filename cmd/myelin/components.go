@@ -84,7 +84,7 @@ func builders(data string) map[string]build.Builder {
 		"golang": buildgo.New(buildgo.Options{Sources: myelin.Sources, Data: data}),
 		"java":   buildjava.New(buildjava.Options{Data: data, Find: java.Find, Prepare: prepareJava}),
 		"nodejs": buildnodejs.New(buildnodejs.Options{Data: data, Find: nodes.find, Prepare: prepareNode}),
-		"python": buildpython.New(buildpython.Options{Data: data, Find: pythons.find, Prepare: prepare}),
+		"python": buildpython.New(buildpython.Options{Data: data, Find: pythons.find, Prepare: prepare(new(python.Preparer))}),
 		"shell":  buildshell.New(),
 	}
 }
@@ -110,8 +110,10 @@ func (i *interpreters) find(ctx context.Context, wanted string) (path, version s
 }
 
 // prepare compiles the Python worker while there is still a build to report on.
-func prepare(ctx context.Context, interpreter string, log io.Writer) error {
-	return python.Prepare(ctx, interpreter, "", slog.New(slog.NewTextHandler(log, nil)))
+func prepare(p *python.Preparer) func(ctx context.Context, interpreter string, log io.Writer) error {
+	return func(ctx context.Context, interpreter string, log io.Writer) error {
+		return p.Prepare(ctx, interpreter, "", slog.New(slog.NewTextHandler(log, nil)))
+	}
 }
 
 // prepareNode does the same for the Node.js worker.

@@ -8,7 +8,10 @@ import (
 	osexec "os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/myelin-run/myelin/runtime/workercache"
 )
@@ -19,7 +22,16 @@ import (
 // means that no interpreter was found or that functions run with the slower
 // worker.
 func Prepare(ctx context.Context, wanted, cacheDir string, log *slog.Logger) error {
-	it, err := findInterpreter(ctx, wanted)
+	return new(Preparer).Prepare(ctx, wanted, cacheDir, log)
+}
+
+// Preparer is [Prepare] for who calls it often: it remembers what interpreters said they
+// are, as long as their files are the same. The zero Preparer is ready for use.
+type Preparer struct{ asked sync.Map }
+
+// Prepare is like the function of that name.
+func (p *Preparer) Prepare(ctx context.Context, wanted, cacheDir string, log *slog.Logger) error {
+	it, err := p.interpreter(ctx, wanted)
 	if err != nil {
 		return err
 	}
@@ -43,6 +55,34 @@ func Prepare(ctx context.Context, wanted, cacheDir string, log *slog.Logger) err
 	return nil
 }
 
+func (p *Preparer) interpreter(ctx context.Context, wanted string) (interpreter, error) {
+	file, ok := fileOf(wanted)
+	if had, found := p.asked.Load(file); ok && found {
+		return had.(interpreter), nil
+	}
+	it, err := findInterpreter(ctx, wanted)
+	if err == nil && ok && it.path == wanted { // and no shim, which may run another one the next time
+		p.asked.Store(file, it)
+	}
+	return it, err
+}
+
+// file is that of an interpreter; it is another one when it was written to or replaced.
+type file struct {
+	path             string
+	dev, ino         uint64
+	size             int64
+	written, changed unix.Timespec
+}
+
+func fileOf(path string) (file, bool) {
+	var st unix.Stat_t
+	if !filepath.IsAbs(path) || unix.Stat(path, &st) != nil {
+		return file{}, false
+	}
+	return file{path, st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim}, true
+}
+
 func hasNative(dir string, it interpreter) bool {
 	_, err := os.Stat(filepath.Join(dir, native(it)))
 	return err == nil
@@ -60,8 +100,9 @@ func compile(ctx context.Context, dir string, it interpreter) error {
 	}
 	_, err = workercache.Compile(ctx, dir, native(it), filepath.Join("worker", "_myelin.c"), []string{"-I" + include}, func(path string) error {
 		// Byte code spares each worker its own compilation; without it they
-		// start a few milliseconds later.
-		_ = workercache.Run(ctx, dir, it.path, "-I", "-S", "-m", "compileall", "-q", "worker", "sdk")
+		// start a few milliseconds later. It is valid whenever its source was written, also
+		// in an image, where all is of one time: what is in dir never changes.
+		_ = workercache.Run(ctx, dir, it.path, "-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "worker", "sdk")
 		return workercache.Run(ctx, dir, it.path, "-I", "-S", "-c", "import sys; sys.path.insert(0, sys.argv[1]); import _myelin", filepath.Dir(path))
 	})
 	return err
